@@ -1,0 +1,36 @@
+"""The hospital's Flower ClientApp: unpack, call, pack. The same object runs on every engine."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from client import gate
+from client.hospital import Settings
+from client.memory import Store
+from client.training import answer
+from tasks.messages import pack_reply, unpack_instruction
+
+log = logging.getLogger("laennec.client")
+app = ClientApp()
+
+
+def handle(message: Message, context: Context) -> Message:
+    """One message in, one message out; an error becomes a reply that names it."""
+    torch.set_num_threads(1)  # sums in one order: the same model whatever the number of workers
+    instruction = unpack_instruction(message.content)
+    settings = Settings.from_config(context.node_config)
+    try:
+        reply = answer(instruction, settings, Store(settings.home, instruction.digest, context.state))
+    except Exception as error:
+        log.debug("%s round %d failed", instruction.phase, instruction.round, exc_info=True)
+        reply = gate.refusal(error, instruction, settings)
+    return Message(pack_reply(reply), reply_to=message)
+
+
+app.query()(handle)
+app.train()(handle)
+app.evaluate()(handle)

@@ -1,0 +1,60 @@
+"""The one gate: nothing leaves the hospital but a `Reply` that passed here.
+
+It checks what a mistake elsewhere would break: that a private study's vector carries its noise, that every
+value is finite, that no count or metric leaves unless this hospital discloses them, that an error carries
+our own words and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from client.hospital import Settings
+from ground.errors import FederationError, LaennecError, PrivacyError
+from privacy.plan import PrivacyPlan
+from tasks.learners.contract import Contribution
+from tasks.messages import Instruction, Reply
+
+
+def least_noise(plan: PrivacyPlan, instruction: Instruction) -> float:
+    """The standard deviation that a value of this hospital's vector must carry, at the least."""
+    shares = instruction.hospitals if plan.noise == "distributed" else 1
+    if instruction.phase == "enrol":
+        return float(plan.count_noise_multiplier / np.sqrt(shares))
+    return float(plan.noise_multiplier * plan.clip / np.sqrt(shares))
+
+
+def check(contribution: Contribution, plan: PrivacyPlan | None, instruction: Instruction) -> None:
+    """Raises PrivacyError where a private vector lacks its noise or a bound, FederationError on NaN or ∞."""
+    if not np.isfinite(contribution.vector).all():
+        raise FederationError(
+            f"round {instruction.round}: training left the finite numbers: lower the learning rate"
+        )
+    if plan is None:
+        return
+    if not np.isfinite(contribution.bound) or contribution.releases < 1:
+        raise PrivacyError("a private study's update has no bound: it stays here")
+    if contribution.noise < least_noise(plan, instruction) * (1 - 1e-9):
+        raise PrivacyError("a private study's update lacks its noise: it stays here")
+
+
+def let_out(reply: Reply, settings: Settings) -> Reply:
+    """The reply without what this hospital does not disclose."""
+    if settings.discloses:
+        return reply
+    return replace(reply, metrics={}, patients=None, quarantined=None)
+
+
+def refusal(error: Exception, instruction: Instruction, settings: Settings) -> Reply:
+    """A reply that says why not: our own errors in their words, any other only by its kind.
+
+    A foreign exception's text may quote a cell of a table, so it is written nowhere but in the local log.
+    """
+    if isinstance(error, LaennecError):
+        kind, text = type(error).__name__, str(error)
+    else:
+        kind = "FederationError"
+        text = f"hospital {settings.name} failed with {type(error).__name__}: its own log has the details"
+    return Reply(settings.name, instruction.phase, instruction.digest, instruction.round, error=(kind, text))

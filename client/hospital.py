@@ -1,0 +1,104 @@
+"""The hospital that this process acts for: who it is, where its data lies, who its patients are.
+
+What is read here is sensitive and stays in this package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ground.errors import UsageError
+from tasks.contract import Task
+from tasks.patients import Patients, PooledPatients
+from tasks.registry import find
+
+# Flower's simulation tells a node only its number: the list of hospitals then stands in this variable.
+HOSPITALS_VARIABLE = "LAENNEC_HOSPITALS"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a node is told by whoever runs it, never by the coordinator.
+
+    Attributes:
+        name: the hospital's name.
+        sources: the paths of its data, in the form that the task reads.
+        home: folder for what must survive a crash; None keeps it in memory.
+        secret_noise: draw noise from the operating system; False makes it repeatable from the study's seed,
+            which is for simulations alone.
+        discloses: let counts and metrics leave in the clear, as on a machine whose owner has all the data.
+
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    home: Path | None = None
+    secret_noise: bool = True
+    discloses: bool = False
+
+    def to_config(self) -> dict[str, str | bool]:
+        """As Flower's node configuration holds it."""
+        return {
+            "hospital": self.name,
+            "sources": json.dumps(self.sources),
+            "home": "" if self.home is None else str(self.home),
+            "secret-noise": self.secret_noise,
+            "discloses": self.discloses,
+        }
+
+    @staticmethod
+    def from_config(config: Mapping[str, object]) -> Settings:
+        """From a node configuration; raises UsageError where it names no hospital."""
+        if "partition-id" in config:
+            listed = json.loads(os.environ.get(HOSPITALS_VARIABLE, "[]"))
+            config = listed[int(str(config["partition-id"]))]
+        if "hospital" not in config:
+            raise UsageError("this node was not told which hospital it is: set hospital and sources")
+        home = str(config.get("home", ""))
+        return Settings(
+            name=str(config["hospital"]),
+            sources=tuple(json.loads(str(config["sources"]))),
+            home=Path(home) if home else None,
+            secret_noise=bool(config.get("secret-noise", True)),
+            discloses=bool(config.get("discloses", False)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """One hospital's patients for one task, split as the task prescribes. Sensitive."""
+
+    training: Patients
+    test: Patients
+    quarantined: int
+
+
+@lru_cache(maxsize=256)
+def cohort(task_name: str, sources: tuple[str, ...]) -> Cohort:
+    """Read and split the patients once a process; several sources are pooled after their own splits."""
+    task = find(task_name)
+    parts = [_split(task, Path(source)) for source in sources]
+    if len(parts) == 1:
+        return parts[0]
+    return Cohort(
+        PooledPatients([part.training for part in parts]),
+        PooledPatients([part.test for part in parts]),
+        sum(part.quarantined for part in parts),
+    )
+
+
+def _split(task: Task, source: Path) -> Cohort:
+    patients = task.read(source)
+    training, test = task.split(patients)
+    for chosen, purpose in ((training, "to learn from"), (test, "to test on")):
+        if np.size(chosen) == 0:
+            raise UsageError(f"{source}: no patient {purpose}: add patients, or leave this hospital out")
+    quarantined = sum(patients.set_aside.values())
+    return Cohort(patients.subset(training), patients.subset(test), quarantined)

@@ -1,0 +1,103 @@
+"""What a hospital keeps of a study between rounds, and why it never answers one round twice.
+
+A reply that was computed is stored with the memory and the accountant that go with it, in one file, before
+it is sent. The same round asked again gets the stored reply: no second noisy release, no ε spent twice, no
+step of a control variate taken twice. The file is replaced atomically, so a crash leaves the state of
+before the round or of after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from flwr.app import ConfigRecord, RecordDict
+
+from ground.arrays import Arrays
+from ground.bundle import pack, unpack
+from ground.errors import FederationError, StateError
+from ground.files import write_atomically
+from privacy.accountant import Accountant
+from tasks.messages import Reply, reply_from_text, reply_to_text
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One hospital's state of one study.
+
+    Attributes:
+        round: the last round that was answered; -1 before enrolment.
+        arrays: what the learner keeps; sensitive.
+        accountant: the noisy releases so far.
+        reply: the answer to that round.
+
+    """
+
+    round: int = -1
+    arrays: Arrays = field(default_factory=dict)
+    accountant: Accountant = field(default_factory=Accountant)
+    reply: Reply | None = None
+
+    def answer_to(self, round_number: int) -> Reply | None:
+        """The stored reply where this round was answered already; raises FederationError for an older one."""
+        if round_number > self.round:
+            return None
+        if round_number == self.round:
+            return self.reply
+        raise FederationError(
+            f"asked for round {round_number} after round {self.round} was answered: "
+            "the coordinator has lost its state; restore it or launch the study anew"
+        )
+
+
+class Store:
+    """Where one study's memory lies: a file in the hospital's home, or Flower's context of this run."""
+
+    def __init__(self, home: Path | None, digest: str, state: RecordDict) -> None:
+        self._file = None if home is None else home / f"{digest}.safetensors"
+        self._name = f"laennec-{digest[:16]}"
+        self._state = state
+
+    def load(self) -> Memory:
+        """The memory, or an empty one before the first round; raises StateError where it is damaged."""
+        data = self._read()
+        if data is None:
+            return Memory()
+        where = str(self._file or "this study's memory")
+        tensors, header = unpack(data, where)
+        try:
+            reply = replace(reply_from_text(header["reply"]), vector=tensors.pop("reply.vector", None))
+            accountant = Accountant.from_json(header["accountant"])
+            number = int(header["round"])
+        except (KeyError, ValueError, FederationError) as error:
+            raise StateError(
+                f"{where}: damaged: restore it from a backup; without it nobody knows what was spent"
+            ) from error
+        return Memory(number, {k.removeprefix("kept."): v for k, v in tensors.items()}, accountant, reply)
+
+    def save(self, memory: Memory) -> None:
+        """Replace what was kept, atomically."""
+        if memory.reply is None:
+            raise ValueError("memory is saved together with the reply that it belongs to")
+        tensors = {f"kept.{name}": value for name, value in memory.arrays.items()}
+        if memory.reply.vector is not None:
+            tensors["reply.vector"] = memory.reply.vector
+        header = {
+            "round": memory.round,
+            "accountant": memory.accountant.to_json(),
+            "reply": reply_to_text(memory.reply),
+        }
+        data = pack(tensors, header)
+        if self._file is None:
+            self._state[self._name] = ConfigRecord({"memory": data})
+        else:
+            write_atomically(self._file, data)
+
+    def _read(self) -> bytes | None:
+        if self._file is not None:
+            return self._file.read_bytes() if self._file.is_file() else None
+        record = self._state.config_records.get(self._name)
+        if record is None:
+            return None
+        data = record["memory"]
+        return data if isinstance(data, bytes) else None

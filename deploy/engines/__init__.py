@@ -1,0 +1,1 @@
+"""Ways to carry messages between the same ServerApp and the same ClientApps."""

@@ -1,0 +1,163 @@
+"""The local engine: a Flower Grid in this process, or over a pool of warm worker processes.
+
+No network, no serialisation to disk, no polling interval: a round costs what the training costs, and a
+debugger steps through it. Each node's Context is kept here and travels with its message, so workers hold
+nothing between rounds and any number of them gives the same model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+
+from flwr.app import DEFAULT_TTL, Context, Error, Message, Metadata, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+from client.hospital import Settings
+
+Outcome = tuple[Message, Context]
+# Flower's code for a ClientApp that raised; its own enumeration is not public.
+CLIENT_APP_RAISED = 2
+
+
+class LocalGrid(Grid):
+    """One node for each hospital, numbered from 1 in the order given.
+
+    With one worker, messages are answered inside `push_messages`; with more, by a pool that is started
+    once. Use it as a context manager, so that the pool ends with it.
+    """
+
+    def __init__(self, app: ClientApp, hospitals: Sequence[Settings], workers: int = 1) -> None:
+        self._app = app
+        self._contexts = {
+            node: Context(1, node, dict(settings.to_config()), RecordDict(), {})
+            for node, settings in enumerate(hospitals, 1)
+        }
+        self._numbers = itertools.count(1)
+        self._jobs: dict[str, tuple[Message, Future[Outcome] | Outcome]] = {}
+        self._workers = min(workers, len(hospitals))
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> LocalGrid:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_pool(at_once=error is not None)
+
+    def set_run(self, run: Run) -> None:
+        """Runs are not numbered here."""
+
+    @property
+    def run(self) -> Run:
+        """There is only one."""
+        return Run.create_empty(run_id=1)
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """A message to that node."""
+        metadata = Metadata(
+            run_id=1,
+            message_id=str(next(self._numbers)),
+            src_node_id=0,
+            dst_node_id=dst_node_id,
+            reply_to_message_id="",
+            group_id=group_id,
+            created_at=time.time(),
+            ttl=ttl or DEFAULT_TTL,
+            message_type=message_type,
+        )
+        return Message(content=content, metadata=metadata)  # type: ignore[call-overload, no-any-return]
+
+    def get_node_ids(self) -> Iterable[int]:
+        """All nodes: they are there from the start."""
+        return list(self._contexts)
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        """All nodes."""
+        return [NodeInfo(node_id=node) for node in self._contexts]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Start on each message; gives their identifiers, in order."""
+        identifiers = []
+        for message in messages:
+            identifier = message.metadata.message_id
+            self._jobs[identifier] = (message, self._start(message))
+            identifiers.append(identifier)
+        return identifiers
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """The replies that are ready; waits a moment for the first where none is."""
+        asked = [identifier for identifier in message_ids if identifier in self._jobs]
+        futures = [job for identifier in asked if isinstance(job := self._jobs[identifier][1], Future)]
+        if futures and len(futures) == len(asked):
+            wait(futures, timeout=0.2, return_when="FIRST_COMPLETED")
+        replies = []
+        for identifier in asked:
+            message, job = self._jobs[identifier]
+            if isinstance(job, Future):
+                if not job.done():
+                    continue
+                job = self._result(message, job)
+            del self._jobs[identifier]
+            reply, context = job
+            self._contexts[message.metadata.dst_node_id] = context
+            replies.append(reply)
+        return replies
+
+    def send_and_receive(
+        self,
+        messages: Iterable[Message],
+        *,
+        timeout: float | None = None,
+    ) -> Iterable[Message]:
+        """Push, then pull until all are in or `timeout` seconds are over."""
+        raise NotImplementedError("the driver pushes and pulls, so that it can say whom it waits for")
+
+    def _start(self, message: Message) -> Future[Outcome] | Outcome:
+        context = self._contexts[message.metadata.dst_node_id]
+        if self._workers <= 1:
+            return _answer(self._app, message, context)
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._workers, multiprocessing.get_context("spawn"), initializer=_warm_up
+            )
+        return self._pool.submit(_answer, self._app, message, context)
+
+    def _result(self, message: Message, job: Future[Outcome]) -> Outcome:
+        """What the worker gave; a worker that died is an error of that hospital, and the pool starts anew."""
+        try:
+            return job.result()
+        except BrokenProcessPool:
+            self._close_pool(at_once=True)
+            error = Error(CLIENT_APP_RAISED, "its worker process died")
+            return Message(error, reply_to=message), self._contexts[message.metadata.dst_node_id]
+
+    def _close_pool(self, *, at_once: bool) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=not at_once, cancel_futures=True)
+            self._pool = None
+
+
+def _warm_up() -> None:
+    """Import what every message needs, once a worker, before the first one comes."""
+    import client.app  # noqa: F401
+
+
+def _answer(app: ClientApp, message: Message, context: Context) -> Outcome:
+    return app(message, context), context

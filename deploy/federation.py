@@ -1,0 +1,146 @@
+"""A whole study on one machine: hospitals, engine, coordinator, and what came out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from flwr.app import Context, RecordDict
+
+from client.app import app as client_app
+from client.hospital import Settings
+from deploy.engines.local import LocalGrid
+from ground.errors import FederationError, UsageError
+from server.app import app as server_app
+from server.events import Advanced, Event, listening
+from server.round import Progress
+from tasks.registry import find
+from tasks.study import Study
+
+Engine = Literal["local", "ray"]
+REPLY_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a study is run on this machine.
+
+    Attributes:
+        engine: "local" or "ray".
+        workers: warm processes of the local engine, or concurrent clients of ray.
+        secret_noise: draw noise from the operating system instead of the study's seed.
+
+    """
+
+    engine: Engine = "local"
+    workers: int = 1
+    secret_noise: bool = False
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Wall-clock time of a study.
+
+    Attributes:
+        total: from start to end.
+        training: sum over steps of the time that the busiest worker was computing.
+        overhead_per_round: mean over training rounds of what a round took beyond that.
+
+    """
+
+    total: float
+    training: float
+    overhead_per_round: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished study and how it was run."""
+
+    progress: Progress
+    machine: Machine
+    seconds: Seconds
+    left_out: tuple[tuple[int, str, str], ...]
+
+    @property
+    def study(self) -> Study:
+        """The study that was run."""
+        return self.progress.study
+
+
+def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_noise: bool) -> list[Settings]:
+    """One node for each hospital that the task finds in the folder."""
+    found = find(task_name).hospitals(folder)
+    return [
+        Settings(
+            name=name,
+            sources=(str(source.resolve()),),
+            home=None if home is None else home / name,
+            secret_noise=secret_noise,
+            discloses=True,
+        )
+        for name, source in found.items()
+    ]
+
+
+def pooled(hospitals: Sequence[Settings]) -> Settings:
+    """All hospitals' patients as one hospital's: what learning without any border would give."""
+    sources = tuple(source for hospital in hospitals for source in hospital.sources)
+    return Settings("pooled", sources, secret_noise=hospitals[0].secret_noise, discloses=True)
+
+
+def federate(
+    study: Study,
+    hospitals: Sequence[Settings],
+    machine: Machine,
+    home: Path | None = None,
+    watch: Callable[[Event], None] = lambda event: None,
+) -> Outcome:
+    """Run the study over these hospitals; `home` keeps the coordinator's state and lets it resume.
+
+    Raises LaennecError where it cannot be run or finished.
+    """
+    if not hospitals:
+        raise UsageError("a study needs at least one hospital")
+    steps: list[Advanced] = []
+
+    def collect(event: Event) -> None:
+        if isinstance(event, Advanced):
+            steps.append(event)
+        watch(event)
+
+    settings = {
+        "study": study.to_toml(),
+        "hospitals": len(hospitals),
+        "home": "" if home is None else str(home),
+        "reply-seconds": REPLY_SECONDS,
+    }
+    started = time.perf_counter()
+    with listening(collect):
+        if machine.engine == "ray":
+            from deploy.engines.ray import run_on_ray
+
+            run_on_ray(server_app, client_app, json.dumps(settings), hospitals, machine.workers)
+        else:
+            with LocalGrid(client_app, hospitals, machine.workers) as grid:
+                server_app(grid, Context(1, 0, {}, RecordDict(), dict(settings)))
+    if not steps or steps[-1].progress.phase != "done":
+        raise FederationError(f"study {study.name} ended before its last round: run it again to go on")
+    return Outcome(
+        steps[-1].progress, machine, _clock(steps, time.perf_counter() - started), _left_out(steps)
+    )
+
+
+def _clock(steps: list[Advanced], total: float) -> Seconds:
+    """The first training round is left out of the overhead where there are others: it warms workers up."""
+    rounds = [step for step in steps if step.progress.round > 1 or step.progress.phase == "report"]
+    over = [max(0.0, step.seconds - step.busy) for step in rounds]
+    return Seconds(total, sum(step.busy for step in steps), sum(over) / len(over) if over else 0.0)
+
+
+def _left_out(steps: list[Advanced]) -> tuple[tuple[int, str, str], ...]:
+    return tuple((step.progress.round, name, why) for step in steps for name, why in step.left_out)

@@ -1,0 +1,1 @@
+"""The ground floor: errors and durable files, which every other package stands on."""

@@ -1,0 +1,36 @@
+"""Named arrays and the flat vector that stands for them on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+Arrays = Mapping[str, Array]
+
+
+def flatten(arrays: Arrays) -> Array:
+    """All values in the order of the mapping, shape (total size,); empty mapping: shape (0,)."""
+    if not arrays:
+        return np.zeros(0, dtype=np.float32)
+    return np.concatenate([value.reshape(-1) for value in arrays.values()])
+
+
+def unflatten(vector: Array, like: Arrays) -> dict[str, Array]:
+    """The inverse of `flatten`: names, shapes and types as in `like`; raises ValueError on another size."""
+    expected = size(like)
+    if vector.shape != (expected,):
+        raise ValueError(f"vector of shape {vector.shape} where ({expected},) was expected")
+    parts: dict[str, Array] = {}
+    start = 0
+    for name, value in like.items():
+        parts[name] = vector[start : start + value.size].reshape(value.shape).astype(value.dtype)
+        start += value.size
+    return parts
+
+
+def size(arrays: Arrays) -> int:
+    """How many numbers the arrays hold together."""
+    return sum(value.size for value in arrays.values())

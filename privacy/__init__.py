@@ -1,0 +1,1 @@
+"""Patient-level privacy: the plan, the accountant, clipped sums, noise, audits. Knows no task."""

@@ -1,0 +1,1 @@
+"""Attacks that a private mechanism must withstand, and a broken one must not."""

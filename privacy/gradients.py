@@ -1,0 +1,119 @@
+"""Gradients per patient, and their clipped sum, which knows its own bound.
+
+Per-patient gradients come from Opacus (Yousefpour et al. 2021); clipping is that of DP-SGD (Abadi et al.
+2016, algorithm 1): g ← g · min(1, C/‖g‖₂), with the norm over all trainable parameters together.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from opacus import GradSampleModule
+from opacus.validators import ModuleValidator
+from torch import Tensor, nn
+
+from ground.arrays import Array
+from ground.errors import PrivacyError
+from privacy.plan import UNIT
+from privacy.randomness import Stream
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class ClippedSum:
+    """A sum to which one patient contributes at most `bound` in L2 norm: the only thing that noise accepts.
+
+    Sensitive until noised: it must not leave the hospital as it is.
+    """
+
+    vector: Array
+    bound: float
+    unit: str = UNIT
+
+
+@dataclass(frozen=True)
+class NoisySum:
+    """A sum with its bound and the standard deviation of the noise that is in it."""
+
+    vector: Array
+    bound: float
+    noise: float
+
+
+class PatientGradients:
+    """Per-patient gradients of one model, which is hooked once and used for many steps.
+
+    The hooks are taken off again by `close`, or at the end of a `with` block.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        """`loss` maps (outputs, targets) to one loss per patient, shape (patient,)."""
+        errors = ModuleValidator.validate(model, strict=False)
+        if errors:
+            raise PrivacyError(
+                f"this model gives no gradient per patient ({errors[0]}): "
+                "replace the layer, for instance BatchNorm by GroupNorm"
+            )
+        self._loss = loss
+        self._module = GradSampleModule(model, batch_first=True, loss_reduction="sum")
+        self._parameters = [p for p in self._module.parameters() if p.requires_grad]
+
+    def __enter__(self) -> PatientGradients:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the hooks off the model."""
+        self._module.to_standard_module()
+
+    def of(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One gradient a patient, shape (patient, parameter), in the order of the model's parameters."""
+        self._module.zero_grad(set_to_none=True)
+        with warnings.catch_warnings():
+            # Torch remarks that the inputs need no gradient. They do not: only the parameters' are used.
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
+            self._loss(self._module(inputs), targets).sum().backward()
+        rows = [p.grad_sample.detach().reshape(len(inputs), -1) for p in self._parameters]
+        self._module.zero_grad(set_to_none=True)
+        return torch.cat(rows, dim=1)
+
+    def clipped_sum(self, inputs: Tensor, targets: Tensor, clip: float, chunk: int = 256) -> ClippedSum:
+        """The sum over patients of their clipped gradients; `chunk` patients at a time are held in memory."""
+        count = sum(p.numel() for p in self._parameters)
+        total = torch.zeros(count, dtype=torch.float64)
+        for start in range(0, len(inputs), chunk):
+            gradients = self.of(inputs[start : start + chunk], targets[start : start + chunk])
+            total += clip_rows(gradients, clip).sum(dim=0, dtype=torch.float64)
+        return ClippedSum(total.numpy(), clip)
+
+
+def clip_rows(rows: Tensor, clip: float) -> Tensor:
+    """Each row scaled down to L2 norm `clip` where it is longer; shape (patient, value) kept.
+
+    A row that is not finite becomes zero: one patient's overflow must not void the bound of the sum.
+    """
+    finite = torch.where(torch.isfinite(rows).all(dim=1, keepdim=True), rows, torch.zeros_like(rows))
+    norms = finite.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return finite * (clip / norms).clamp_max(1.0)
+
+
+def add_noise(total: ClippedSum, noise_multiplier: float, shares: int, stream: Stream) -> NoisySum:
+    """The sum with one of `shares` equal shares of Gaussian noise, σ·bound in all.
+
+    The shares of all hospitals together have standard deviation σ·bound, since variances add up;
+    `shares=1` is the whole noise. σ = 0 adds none: that is clipping without privacy, for tests.
+    """
+    if not isinstance(total, ClippedSum):
+        raise TypeError("noise is added to a ClippedSum, whose bound is known, and to nothing else")
+    deviation = noise_multiplier * total.bound / np.sqrt(shares)
+    if deviation == 0.0:
+        return NoisySum(total.vector, total.bound, 0.0)
+    noise = stream.normal(total.vector.size) * deviation
+    return NoisySum(total.vector + noise, total.bound, float(deviation))

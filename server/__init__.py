@@ -1,0 +1,1 @@
+"""The coordinator: the round, its state on disk, the driver, the report. Sees no patient."""

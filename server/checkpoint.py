@@ -1,0 +1,79 @@
+"""Progress on disk: one file, replaced atomically, read back to an equal value."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+from ground.bundle import pack, unpack
+from ground.errors import StateError, StudyError
+from ground.files import write_atomically
+from privacy.accountant import Accountant
+from server.round import Member, Progress, Record
+from tasks.learners.contract import State
+from tasks.study import parse
+
+FILE = "coordinator.safetensors"
+
+
+def save(progress: Progress, home: Path) -> None:
+    """Replace the checkpoint in this folder; when this returns, a power cut no longer loses it."""
+    write_atomically(home / FILE, to_bytes(progress))
+
+
+def load(home: Path) -> Progress | None:
+    """The progress saved in this folder, None where there is none; raises StateError where it is damaged."""
+    file = home / FILE
+    return from_bytes(file.read_bytes(), str(file)) if file.is_file() else None
+
+
+def to_bytes(progress: Progress) -> bytes:
+    """The same progress gives the same bytes."""
+    arrays = {"model": progress.state.model} | {f"slot.{k}": v for k, v in progress.state.slots.items()}
+    header = {
+        "study": progress.study.to_toml(),
+        "phase": progress.phase,
+        "round": progress.round,
+        "roster": [asdict(member) for member in progress.roster],
+        "accountant": progress.accountant.to_json(),
+        "history": [_record_out(record) for record in progress.history],
+    }
+    return pack(arrays, header)
+
+
+def from_bytes(data: bytes, where: str) -> Progress:
+    """The inverse of `to_bytes`; raises StateError, naming `where`."""
+    arrays, header = unpack(data, where)
+    try:
+        return Progress(
+            study=parse(header["study"], where),
+            phase=header["phase"],
+            round=header["round"],
+            roster=tuple(Member(**member) for member in header["roster"]),
+            state=State(
+                arrays.pop("model"), {name.removeprefix("slot."): value for name, value in arrays.items()}
+            ),
+            accountant=Accountant.from_json(header["accountant"]),
+            history=tuple(_record_in(record) for record in header["history"]),
+        )
+    except (KeyError, TypeError, StudyError, json.JSONDecodeError) as error:
+        raise StateError(f"{where}: damaged: restore it from a backup, or start the study anew") from error
+
+
+def _record_out(record: Record) -> dict[str, object]:
+    metrics = {
+        hospital: {name: None if math.isnan(value) else value for name, value in values.items()}
+        for hospital, values in record.metrics.items()
+    }
+    return {"after": record.after, "metrics": metrics, "contributors": list(record.contributors)}
+
+
+def _record_in(values: dict[str, object]) -> Record:
+    stored: dict[str, dict[str, float | None]] = values["metrics"]  # type: ignore[assignment]
+    metrics = {
+        hospital: {name: math.nan if value is None else value for name, value in named.items()}
+        for hospital, named in stored.items()
+    }
+    return Record(int(values["after"]), metrics, tuple(values["contributors"]))  # type: ignore[call-overload, arg-type]

@@ -1,0 +1,175 @@
+"""Drives the pure step over a Flower Grid: save, send, wait within bounds, receive, save.
+
+Progress is saved before its instruction is sent and after its replies came in, so a coordinator that is
+killed at any moment goes on from the round that it was in. Hospitals answer one round once, whoever asks
+twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from ground.errors import FederationError, LaennecError, StateError, UsageError
+from server import checkpoint
+from server.events import Advanced, Waiting, tell
+from server.round import Progress, begin, instruction, step
+from tasks.messages import MESSAGE_TYPE, Instruction, Reply, pack_instruction, unpack_reply
+from tasks.registry import find
+from tasks.study import Study
+
+ATTEMPTS = 3
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.5
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long a coordinator waits.
+
+    Attributes:
+        hospitals: how many nodes to wait for before enrolling.
+        reply_seconds: the longest that one hospital may take for one round.
+        join_seconds: the longest that all may take to connect.
+
+    """
+
+    hospitals: int
+    reply_seconds: float = 3600.0
+    join_seconds: float = 300.0
+
+
+@dataclass
+class _Answers:
+    """One round's answers: the good ones, and why the others are missing."""
+
+    replies: dict[str, Reply] = field(default_factory=dict)
+    failures: dict[str, LaennecError] = field(default_factory=dict)
+
+
+def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress:
+    """Run the study to its end and give its last progress; goes on from what `home` holds of it."""
+    task = find(study.task, study.task_version)
+    progress = (checkpoint.load(home) if home else None) or begin(study, task)
+    if progress.study.digest != study.digest:
+        raise StateError(f"{home}: holds another study ({progress.study.name}): choose another --out")
+    nodes = _nodes(grid, terms)
+    request = instruction(progress, task, len(nodes))
+    while request is not None:
+        started = time.perf_counter()
+        if home:
+            checkpoint.save(progress, home)
+        answers = _ask(grid, nodes, request, terms, progress.names)
+        _refuse_wrong_use(progress, answers)
+        progress, request = step(progress, answers.replies, task)
+        left_out = tuple((name, str(error)) for name, error in sorted(answers.failures.items()))
+        tell(Advanced(progress, time.perf_counter() - started, _busiest(answers.replies.values()), left_out))
+    if home:
+        checkpoint.save(progress, home)
+    return progress
+
+
+def _nodes(grid: Grid, terms: Terms) -> list[int]:
+    """The nodes, once enough of them have connected; raises FederationError when time is up."""
+    started, pause = time.monotonic(), FIRST_PAUSE
+    while len(nodes := sorted(grid.get_node_ids())) < terms.hospitals:
+        waited = time.monotonic() - started
+        if waited > terms.join_seconds:
+            raise FederationError(
+                f"{len(nodes)} of {terms.hospitals} hospitals connected within {terms.join_seconds:.0f} s: "
+                "start the others, then run the study again"
+            )
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, pause * 2)
+    return nodes
+
+
+def _ask(
+    grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: tuple[str, ...]
+) -> _Answers:
+    """Every node's reply, with further attempts for those that failed in a way that may pass."""
+    answers = _Answers()
+    pending = nodes
+    for _ in range(ATTEMPTS):
+        failed: list[int] = []
+        for node, reply in _exchange(grid, pending, request, terms, names):
+            name = reply.hospital
+            if name in answers.replies:
+                raise UsageError(f"two nodes call themselves {name}: give each hospital its own name")
+            problem = reply.problem()
+            if problem is None:
+                answers.replies[name] = reply
+                answers.failures.pop(name, None)
+            else:
+                answers.failures[name] = problem
+                if not isinstance(problem, UsageError):
+                    failed.append(node)
+        pending = failed
+        if not pending:
+            break
+    return answers
+
+
+def _exchange(
+    grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: tuple[str, ...]
+) -> Iterable[tuple[int, Reply]]:
+    """Send to these nodes and yield their replies as they come, until all are in or time is up."""
+    content = pack_instruction(request)
+    kind, group = MESSAGE_TYPE[request.phase], str(request.round)
+    outgoing = [grid.create_message(content, kind, node, group) for node in nodes]
+    waiting = dict(zip(grid.push_messages(outgoing), nodes, strict=True))
+    started, told, pause = time.monotonic(), time.monotonic(), FIRST_PAUSE
+    heard: set[str] = set()
+    while waiting:
+        came = list(grid.pull_messages(list(waiting)))
+        for message in came:
+            node = waiting.pop(message.metadata.reply_to_message_id)
+            reply = _reply(message, node, request)
+            heard.add(reply.hospital)
+            yield node, reply
+        now = time.monotonic()
+        if waiting and now - started > terms.reply_seconds:
+            for node in waiting.values():
+                yield node, _lost(request, node, f"no reply within {terms.reply_seconds:.0f} s")
+            return
+        if waiting and now - told > 1.0:
+            outstanding = tuple(sorted(set(names) - heard)) or tuple(f"node {n}" for n in waiting.values())
+            tell(Waiting(outstanding, now - started, terms.reply_seconds))
+            told = now
+        pause = FIRST_PAUSE if came else min(LONGEST_PAUSE, pause * 1.5)
+        if waiting:
+            time.sleep(pause)
+
+
+def _reply(message: Message, node: int, request: Instruction) -> Reply:
+    if message.has_error():
+        return _lost(request, node, f"its node reports error {message.error.code}")
+    return unpack_reply(message.content)
+
+
+def _lost(request: Instruction, node: int, why: str) -> Reply:
+    error = ("FederationError", f"node {node}: {why}")
+    return Reply(f"node {node}", request.phase, request.digest, request.round, error=error)
+
+
+def _refuse_wrong_use(progress: Progress, answers: _Answers) -> None:
+    """Wrong use ends the study at once, named; before training so does any failure."""
+    for name, error in sorted(answers.failures.items()):
+        if isinstance(error, UsageError) or progress.phase != "train":
+            raise type(error)(f"hospital {name}: {error}")
+    if not answers.replies and answers.failures:
+        name, error = sorted(answers.failures.items())[0]
+        raise type(error)(f"hospital {name}: {error}")
+
+
+def _busiest(replies: Iterable[Reply]) -> float:
+    """Seconds that the busiest worker computed: what no engine could have saved with these workers."""
+    seconds: Mapping[str, float] = defaultdict(float)
+    for reply in replies:
+        seconds[reply.worker] += reply.seconds  # type: ignore[index]
+    return max(seconds.values(), default=0.0)

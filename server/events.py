@@ -1,0 +1,64 @@
+"""What the driver tells whoever watches it: progress bars, results, dashboards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from server.round import Progress
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A step was completed and saved.
+
+    Attributes:
+        progress: the progress after it.
+        seconds: wall-clock time that the step took.
+        busy: of these, how long the busiest worker was computing.
+        left_out: hospitals that did not contribute, with the reason.
+
+    """
+
+    progress: Progress
+    seconds: float
+    busy: float
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Replies are outstanding.
+
+    Attributes:
+        hospitals: whom the coordinator waits for.
+        seconds: for how long already.
+        limit: after how long it gives them up.
+
+    """
+
+    hospitals: tuple[str, ...]
+    seconds: float
+    limit: float
+
+
+Event = Advanced | Waiting
+Listener = Callable[[Event], None]
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Inside, the listener hears every event of this process, whichever thread it comes from."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def tell(event: Event) -> None:
+    """Pass an event on."""
+    for listener in tuple(_listeners):
+        listener(event)

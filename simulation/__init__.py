@@ -1,0 +1,1 @@
+"""Digital patients and the recipes that they are made from. Knows no federation."""

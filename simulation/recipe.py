@@ -1,0 +1,36 @@
+"""A recipe: what travels instead of a patient."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make one digital patient: the same recipe gives the same patient, bit for bit.
+
+    Attributes:
+        simulator: name of the simulator that reads it.
+        version: version of that simulator; another version may draw another patient.
+        stratum: the group that the patient belongs to, one of the simulator's strata.
+        seed: non-negative integer; different seeds give independent patients.
+        parameters: what the caller fixes; anything absent is drawn.
+
+    """
+
+    simulator: str
+    version: int
+    stratum: str
+    seed: int
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    def canonical(self) -> str:
+        """One line of JSON, keys sorted: equal recipes, equal text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    def entropy(self) -> int:
+        """128 bits that seed the simulator's generator: SHA-256 of the canonical text."""
+        return int.from_bytes(hashlib.sha256(self.canonical().encode()).digest()[:16], "big")

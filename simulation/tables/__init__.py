@@ -1,0 +1,1 @@
+"""Digital patients who are rows of a table: drawn from published numbers, one column after another."""

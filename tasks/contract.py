@@ -1,0 +1,90 @@
+"""The Task: everything that is particular to what is learned, in one frozen value.
+
+A learner, an engine or a hospital knows a task only through this contract. A new task is a folder with
+`task.py` that defines one, found by name in `tasks.registry`; a hospital runs only tasks that it installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from simulation.recipe import Recipe
+from tasks.patients import Indices, Patients
+
+if TYPE_CHECKING:
+    from tasks.learners.contract import Learner
+    from tasks.study import Study
+
+
+@dataclass(frozen=True)
+class Column:
+    """One thing that is measured in a patient.
+
+    Attributes:
+        name: as in the files.
+        meaning: for a person, with its source where it has one.
+        unit: "mm Hg", "years", "" for a category.
+        low: smallest admissible value.
+        high: largest admissible value.
+        categories: the admissible codes, where the value is one of a few.
+        required: False where a patient may lack it.
+
+    """
+
+    name: str
+    meaning: str
+    unit: str = ""
+    low: float = float("-inf")
+    high: float = float("inf")
+    categories: tuple[float, ...] = ()
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """What can be learned.
+
+    Attributes:
+        name: kebab-case, unique.
+        version: raised whenever the same study would learn something else.
+        summary: one line for `laennec tasks`.
+        schema: what is measured in a patient.
+        strata: groups of digital patients that `recipes` can draw from.
+        headline: the metric that sums a model up; higher is better.
+        model: a new model, initialised from torch's current generator; only trainable floats are exchanged,
+            so it has no floating-point buffer and no BatchNorm.
+        loss: (outputs, targets) -> one loss a patient, shape (patient,).
+        metrics: (outputs, targets) -> named numbers over those patients; NaN where one is undefined.
+        hospitals: the folder of a federation -> hospital name -> the path that `read` takes.
+        read: one hospital's real data; raises DataError without naming a patient's value.
+        split: patients -> (training indices, test indices), fixed and public.
+        recipes: (stratum, count, seed) -> as many recipes of independent digital patients.
+        simulate: recipes -> the digital patients, ready to learn from.
+        export: writes the digital patients of some recipes into a folder, in a layout that `read` accepts.
+        guide: where data is found and how it is laid out: the text that `laennec tasks NAME` ends with.
+        learner: how it learns, where that is not by gradients (`tasks.learners.learner_for`).
+
+    """
+
+    name: str
+    version: int
+    summary: str
+    schema: tuple[Column, ...]
+    strata: tuple[str, ...]
+    headline: str
+    model: Callable[[], nn.Module]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    metrics: Callable[[Tensor, Tensor], dict[str, float]]
+    hospitals: Callable[[Path], Mapping[str, Path]]
+    read: Callable[[Path], Patients]
+    split: Callable[[Patients], tuple[Indices, Indices]]
+    recipes: Callable[[str, int, int], list[Recipe]]
+    simulate: Callable[[list[Recipe]], Patients]
+    export: Callable[[list[Recipe], str, Path], Path]
+    guide: str = ""
+    learner: Callable[[Task, Study], Learner] | None = None

@@ -1,0 +1,101 @@
+"""The fourteen columns of the UCI "processed" files, and the numbers that a model sees of them.
+
+Scaling uses fixed clinical ranges, the same at every hospital, with no number taken from the data: a
+patient's age means the same everywhere, and no statistic has to be paid for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.contract import Column
+from tasks.tables import Values
+
+SCHEMA = (
+    Column("age", "age", "years", 0, 120),
+    Column("sex", "1 male, 0 female", categories=(0, 1)),
+    Column(
+        "cp",
+        "chest pain: 1 typical angina, 2 atypical, 3 non-anginal, 4 none",
+        categories=(1, 2, 3, 4),
+        required=False,
+    ),
+    Column("trestbps", "blood pressure at rest, on admission", "mm Hg", 0, 300, required=False),
+    Column("chol", "serum cholesterol; 0 where it was not measured", "mg/dL", 0, 1000, required=False),
+    Column("fbs", "fasting blood sugar above 120 mg/dL", categories=(0, 1), required=False),
+    Column(
+        "restecg",
+        "ECG at rest: 0 normal, 1 ST-T abnormality, 2 left ventricular hypertrophy",
+        categories=(0, 1, 2),
+        required=False,
+    ),
+    Column("thalach", "highest heart rate reached", "beats/min", 30, 250, required=False),
+    Column("exang", "angina induced by exercise", categories=(0, 1), required=False),
+    Column("oldpeak", "ST depression by exercise, relative to rest", "mm", -5, 10, required=False),
+    Column(
+        "slope", "ST slope at peak exercise: 1 up, 2 flat, 3 down", categories=(0, 1, 2, 3), required=False
+    ),
+    Column("ca", "major vessels coloured by fluoroscopy", categories=(0, 1, 2, 3, 9), required=False),
+    Column(
+        "thal",
+        "thallium scan: 3 normal, 6 fixed defect, 7 reversible defect",
+        categories=(3, 6, 7),
+        required=False,
+    ),
+    Column("num", "angiographic disease: 0 none, 1 to 4 by vessels narrowed", categories=(0, 1, 2, 3, 4)),
+)
+
+# (centre, width) of an adult's usual range: (value − centre) / width is about −1 to 1.
+CLINICAL_RANGES = {
+    "age": (55.0, 20.0),
+    "trestbps": (130.0, 40.0),
+    "chol": (220.0, 100.0),
+    "thalach": (140.0, 50.0),
+    "oldpeak": (1.0, 2.0),
+}
+# FLamby (Ogier du Terrail et al., NeurIPS 2022) leaves these out: mostly missing outside Cleveland.
+LEFT_OUT_BY_FLAMBY = ("slope", "ca", "thal")
+
+
+def complete_features(values: Values) -> Tensor:
+    """FLamby's thirteen features in clinical units, shape (patient, 13); every value must be present."""
+    columns = [_scaled(values, name) for name in ("age", "sex", "trestbps", "chol", "fbs", "thalach")]
+    columns += [_scaled(values, name) for name in ("exang", "oldpeak")]
+    columns += [_is(values, "cp", code) for code in (2, 3, 4)]
+    columns += [_is(values, "restecg", code) for code in (1, 2)]
+    return _unit_rows(columns)
+
+
+def full_features(values: Values) -> Tensor:
+    """All thirteen measurements, each with an indicator where it may be missing; shape (patient, 32).
+
+    A missing value stands at the centre of its clinical range, or in no category, and its indicator is 1.
+    A cholesterol or a blood pressure of 0 was not measured: nobody lives with either.
+    """
+    values = dict(values)
+    for name in ("chol", "trestbps"):
+        values[name] = np.where(values[name] == 0, np.nan, values[name])
+    columns = [_scaled(values, name) for name in ("age", "sex", *list(CLINICAL_RANGES)[1:], "fbs", "exang")]
+    for name, codes in (("cp", (2, 3, 4)), ("restecg", (1, 2)), ("slope", (1, 2, 3)), ("thal", (3, 6, 7))):
+        columns += [_is(values, name, code) for code in codes]
+    columns.append(np.nan_to_num(values["ca"] / 3.0))
+    columns += [np.isnan(values[c.name]).astype(float) for c in SCHEMA if not c.required]
+    return _unit_rows(columns)
+
+
+def _scaled(values: Values, name: str) -> np.ndarray:
+    centre, width = CLINICAL_RANGES.get(name, (0.0, 1.0))
+    return np.nan_to_num((values[name] - centre) / width)
+
+
+def _is(values: Values, name: str, code: int) -> np.ndarray:
+    return (values[name] == code).astype(float)
+
+
+def _unit_rows(columns: list[np.ndarray]) -> Tensor:
+    """Rows longer than 1 are brought to L2 norm 1, which bounds a logistic gradient without clipping it."""
+    rows = np.stack(columns, axis=1)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return torch.from_numpy((rows / np.maximum(norms, 1.0)).astype(np.float32))

@@ -1,0 +1,112 @@
+"""A learner: two functions over explicit state, one at the hospital and one at the coordinator.
+
+`contribute` turns patients into a vector; the coordinator only ever sees the sum of such vectors over the
+hospitals, which `combine` turns into the next state. Whatever is written in these two functions gets privacy,
+aggregation and resume for nothing: noise is in the vector before it leaves, and state is all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ground.arrays import Array, Arrays
+from privacy.plan import PrivacyPlan
+from privacy.randomness import Stream
+from tasks.patients import Patients
+
+
+@dataclass(frozen=True)
+class State:
+    """What the coordinator knows; all of it is public.
+
+    Attributes:
+        model: the trainable parameters, flat, shape (parameter,), float32.
+        slots: whatever else `combine` remembers (moments, control variates, the noisy count of patients).
+
+    """
+
+    model: Array
+    slots: Arrays = field(default_factory=dict)
+
+    def with_slots(self, **slots: Array) -> State:
+        """The same state with these slots set."""
+        return State(self.model, {**self.slots, **slots})
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What a hospital gives to the sum.
+
+    Attributes:
+        vector: shape (value,).
+        noise: standard deviation of the noise in each value; 0 where the study asks for no privacy.
+        bound: the most, in L2, that one patient moves the vector; infinite where nothing is clipped.
+        releases: how many noisy sums over patients went into it, each of them accounted.
+
+    """
+
+    vector: Array
+    noise: float = 0.0
+    bound: float = float("inf")
+    releases: int = 0
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of the contributions, and over whom."""
+
+    vector: Array
+    hospitals: int
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One round at one hospital.
+
+    Attributes:
+        published: what the coordinator sent (`Learner.publish`).
+        patients: the training patients, sensitive.
+        memory: what this hospital kept from its last round; it never leaves.
+        stream: this hospital's randomness for this round.
+        hospitals: how many hospitals take part, hence how many share distributed noise.
+        plan: None where the study asks for no privacy.
+
+    """
+
+    published: Arrays
+    patients: Patients
+    memory: Arrays
+    stream: Stream
+    hospitals: int
+    plan: PrivacyPlan | None
+
+
+class Learner(Protocol):
+    """How a task learns. Pure: the same visit gives the same contribution, the same total the same state."""
+
+    def begin(self) -> State:
+        """The state before the first round."""
+
+    def publish(self, state: State) -> dict[str, Array]:
+        """What hospitals are sent: flat vectors by name, "model" among them."""
+
+    def contribute(self, visit: Visit) -> tuple[Contribution, dict[str, Array]]:
+        """What the hospital gives, and what it keeps for its next round. Sensitive: runs at the hospital."""
+
+    def combine(self, state: State, total: Total) -> State:
+        """The next state."""
+
+    def model_at_hospital(self, published: Mapping[str, Array], memory: Arrays) -> Array:
+        """The model that this hospital would use for its patients: the shared one, or one of its own."""
+
+
+def add_up(vectors: list[Array]) -> Total:
+    """The plain sum, in the order given and in float64: on one machine, by a coordinator that is trusted."""
+    total = np.zeros_like(vectors[0], dtype=np.float64)
+    for vector in vectors:
+        total += vector
+    return Total(total, len(vectors))

@@ -1,0 +1,35 @@
+"""What both gradient learners share: a torch model as state, and a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ground.arrays import Array, Arrays
+from tasks.contract import Task
+from tasks.learners.contract import State
+from tasks.learners.model import initial_vector
+from tasks.learners.strategies.contract import Strategy
+from tasks.study import Study
+
+
+@dataclass(frozen=True)
+class GradientLearner:
+    """A task's model, trained by gradients under a study's terms and strategy."""
+
+    task: Task
+    study: Study
+    strategy: Strategy
+
+    def begin(self) -> State:
+        """The seed's model and the strategy's slots."""
+        model = initial_vector(self.task, self.study.seed)
+        return State(model, self.strategy.slots(model))
+
+    def publish(self, state: State) -> dict[str, Array]:
+        """The model, and what the strategy broadcasts with it."""
+        return {"model": state.model, **self.strategy.broadcast(state)}
+
+    def model_at_hospital(self, published: Mapping[str, Array], memory: Arrays) -> Array:
+        """The personal model where the strategy keeps one, else the shared one."""
+        return memory.get("personal", published["model"])

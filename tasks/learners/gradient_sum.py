@@ -1,0 +1,49 @@
+"""One clipped gradient sum a round, with the noise distributed over the hospitals.
+
+Every hospital sums its patients' clipped gradients at the incoming model and adds its share of the noise;
+only the sum over hospitals carries all of it (distributed DP; Kairouz, Liu and Steinke, ICML 2021, with a
+plain Gaussian). The coordinator takes one step: DP-SGD (Abadi et al. 2016) over the union of the patients,
+as if they were in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ground.arrays import Array
+from ground.errors import PrivacyError
+from privacy.gradients import PatientGradients, add_noise
+from tasks.learners.contract import Contribution, State, Total, Visit
+from tasks.learners.gradient import GradientLearner
+from tasks.learners.model import generator_from, model_from, seed_from, torch_seed
+
+
+@dataclass(frozen=True)
+class GradientSum(GradientLearner):
+    """The learner of a private study with distributed noise."""
+
+    def contribute(self, visit: Visit) -> tuple[Contribution, dict[str, Array]]:
+        """The noisy sum of clipped gradients of those patients whom Poisson sampling takes."""
+        plan = visit.plan
+        if plan is None:
+            raise PrivacyError("a clipped gradient sum needs a privacy plan: use local training without one")
+        model = model_from(self.task, visit.published["model"]).train()
+        chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
+        with torch_seed(seed_from(visit.stream)), PatientGradients(model, self.task.loss) as gradients:
+            inputs, targets = visit.patients.batch(chosen, generator_from(visit.stream))
+            total = gradients.clipped_sum(inputs, targets, plan.clip)
+        noisy = add_noise(total, plan.noise_multiplier, visit.hospitals, visit.stream)
+        kept = self.strategy.personalise(self.task, self.study.training, visit)
+        vector = noisy.vector.astype(np.float32)
+        return Contribution(vector, noisy.noise, noisy.bound, releases=1), kept
+
+    def combine(self, state: State, total: Total) -> State:
+        """One step against the mean gradient: the sum over q times the noisy count of patients."""
+        plan = self.study.plan()
+        if plan is None:
+            raise PrivacyError("a clipped gradient sum needs a privacy plan")
+        divisor = plan.sampling_rate * max(1.0, float(state.slots["patients"][0]))
+        step = -self.study.training.learning_rate * total.vector / divisor
+        return self.strategy.update(state, step, self.study.training)

@@ -1,0 +1,97 @@
+"""Local steps at every hospital, then the weighted mean of what changed.
+
+Without privacy this is FedAvg (McMahan et al. 2017) with full-batch steps, and the family built on it. With
+noise = "local" every step is one of DP-SGD (Abadi et al. 2016; per-patient gradients by Opacus): the hospital
+adds the whole noise itself, so its update is private whoever reads it. What is done with the noisy gradient
+afterwards (proximal terms, control variates, averaging) is post-processing and costs nothing.
+
+The vector that leaves is (weight · payload, weight), so that a sum over hospitals gives the weighted mean;
+the weight is the number of training patients, or under privacy the noisy count that was paid for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ground.arrays import Array, flatten, unflatten
+from privacy.gradients import PatientGradients, add_noise
+from privacy.plan import PrivacyPlan
+from tasks.learners.contract import Contribution, State, Total, Visit
+from tasks.learners.gradient import GradientLearner
+from tasks.learners.model import (
+    generator_from,
+    load_vector,
+    mean_gradient,
+    model_from,
+    seed_from,
+    torch_seed,
+    vector_of,
+)
+
+
+@dataclass(frozen=True)
+class LocalTraining(GradientLearner):
+    """The learner of a study without privacy, or with noise added at each hospital."""
+
+    def contribute(self, visit: Visit) -> tuple[Contribution, dict[str, Array]]:
+        """Weighted change of the model after this hospital's steps, with the strategy's own payload."""
+        training = self.study.training
+        weight = self._weight(visit)
+        with torch_seed(seed_from(visit.stream)):
+            end = self._descend(visit, weight)
+        payload, kept = self.strategy.settle(training, visit, end)
+        personal = self.strategy.personalise(self.task, training, visit)
+        vector = np.append(flatten(payload) * np.float32(weight), np.float32(weight))
+        plan = visit.plan
+        if plan is None:
+            return Contribution(vector), {**kept, **personal}
+        releases = training.local_steps
+        noise = plan.noise_multiplier * plan.clip
+        return Contribution(vector, noise, plan.clip, releases), {**kept, **personal}
+
+    def combine(self, state: State, total: Total) -> State:
+        """The strategy's update on the weighted mean of the payloads."""
+        weight = float(total.vector[-1])
+        mean = unflatten(total.vector[:-1] / weight, self.strategy.payload_like(state))
+        change = mean.pop("model")
+        state = self.strategy.absorb(state, mean)
+        return self.strategy.update(state, change, self.study.training)
+
+    def _weight(self, visit: Visit) -> float:
+        if visit.plan is None:
+            return float(len(visit.patients))
+        return max(1.0, float(visit.memory["patients"][0]))
+
+    def _descend(self, visit: Visit, weight: float) -> Array:
+        """Where this hospital's steps lead from the published model, flat, shape (parameter,)."""
+        training = self.study.training
+        model = model_from(self.task, visit.published["model"]).train()
+        generator = generator_from(visit.stream)
+        everyone = np.arange(len(visit.patients), dtype=np.int64)
+        for _ in range(training.local_steps):
+            if visit.plan is None:
+                gradient = mean_gradient(self.task, model, *visit.patients.batch(everyone, generator)).numpy()
+            else:
+                gradient = self._private_gradient(model, visit, visit.plan, weight, generator)
+            here = vector_of(model)
+            gradient = gradient + self.strategy.correction(training, here, visit)
+            load_vector(model, (here - training.learning_rate * gradient).astype(np.float32))
+        return vector_of(model)
+
+    def _private_gradient(
+        self,
+        model: torch.nn.Module,
+        visit: Visit,
+        plan: PrivacyPlan,
+        weight: float,
+        generator: torch.Generator,
+    ) -> Array:
+        """The noisy mean gradient of one step: all of the noise is this hospital's own."""
+        chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
+        with PatientGradients(model, self.task.loss) as gradients:
+            total = gradients.clipped_sum(*visit.patients.batch(chosen, generator), plan.clip)
+        noisy = add_noise(total, plan.noise_multiplier, 1, visit.stream)
+        return noisy.vector / (plan.sampling_rate * weight)

@@ -1,0 +1,67 @@
+"""Sums of statistics: how many patients there are, means, histograms of strata, cross-products.
+
+Each patient gives a vector of L2 norm at most `bound`; a hospital gives the sum over its patients with
+Gaussian noise; the coordinator keeps the sum of the sums in a slot of the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ground.arrays import Array, Arrays
+from privacy.gradients import ClippedSum, add_noise, clip_rows
+from tasks.learners.contract import Contribution, State, Total, Visit
+from tasks.patients import Patients
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One sum over all patients.
+
+    Attributes:
+        slot: the name under which the coordinator keeps the sum.
+        statistic: patients -> shape (patient, value).
+        bound: L2 norm to which each patient's row is clipped.
+
+    """
+
+    slot: str
+    statistic: Callable[[Patients], Tensor]
+    bound: float
+
+    def begin(self) -> State:
+        """Nothing is known yet."""
+        return State(np.zeros(0, dtype=np.float32))
+
+    def publish(self, state: State) -> dict[str, Array]:  # noqa: ARG002
+        """Nothing needs to be sent."""
+        return {}
+
+    def contribute(self, visit: Visit) -> tuple[Contribution, dict[str, Array]]:
+        """The noisy sum; a hospital keeps its own, which its local training divides by."""
+        rows = clip_rows(self.statistic(visit.patients).to(torch.float64), self.bound)
+        exact = ClippedSum(rows.sum(dim=0).numpy(), self.bound)
+        plan = visit.plan
+        if plan is None:
+            return Contribution(exact.vector), {self.slot: exact.vector}
+        shares = visit.hospitals if plan.noise == "distributed" else 1
+        noisy = add_noise(exact, plan.count_noise_multiplier, shares, visit.stream)
+        return Contribution(noisy.vector, noisy.noise, noisy.bound, releases=1), {self.slot: noisy.vector}
+
+    def combine(self, state: State, total: Total) -> State:
+        """The total in its slot."""
+        return state.with_slots(**{self.slot: np.asarray(total.vector, dtype=np.float64)})
+
+    def model_at_hospital(self, published: Mapping[str, Array], memory: Arrays) -> Array:  # noqa: ARG002
+        """There is no model: an empty vector."""
+        return np.zeros(0, dtype=np.float32)
+
+
+def count_of_patients() -> Statistics:
+    """How many patients there are: the public divisor of a private study, itself released with noise."""
+    return Statistics("patients", lambda patients: torch.ones(len(patients), 1), bound=1.0)

@@ -1,0 +1,198 @@
+"""A study: a TOML text, read into a frozen value with one canonical form and one digest.
+
+The digest is the SHA-256 of the canonical form (JSON, keys sorted, every default written out). It is what a
+hospital approves and what every message names: one changed value is another study.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from ground.errors import StudyError
+from privacy.plan import Noise, PrivacyPlan
+
+StrategyName = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "scaffold", "ditto"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        populate_by_name=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+
+class Training(_Table):
+    """How a round learns. Rates multiply mean gradients; steps are full passes over those who take part."""
+
+    strategy: StrategyName = "fedavg"
+    local_steps: Annotated[int, Field(ge=1)] = 1
+    learning_rate: Positive = 0.1
+    server_learning_rate: Positive | None = None
+    proximal_strength: NotNegative = 0.1
+
+
+class Privacy(_Table):
+    """What the whole study may cost a patient; see `privacy.plan.PrivacyPlan`."""
+
+    epsilon: Positive
+    delta: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-5
+    clip: Positive = 1.0
+    sampling_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    noise: Noise = "distributed"
+    secure_aggregation: bool = False
+    minimum_hospitals: Annotated[int, Field(ge=1)] = 3
+
+
+class Synthetic(_Table):
+    """Digital patients that fill a gap: their strata, the ε of the counts, how many."""
+
+    strata: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    epsilon: Positive = 0.1
+    patients: Annotated[int, Field(ge=1)] = 200
+
+
+class Study(_Table):
+    """A whole study; `rounds`, `name` and `task` have no default."""
+
+    name: Name
+    task: Name
+    rounds: Annotated[int, Field(ge=1, le=100_000)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    task_version: Annotated[int, Field(ge=1)] = 1
+    training: Training = Training()
+    privacy: Privacy | None = None
+    synthetic: Synthetic | None = None
+
+    @model_validator(mode="after")
+    def _runs_as_written(self) -> Self:
+        """Combinations that would not mean what they say."""
+        if self.synthetic is not None:
+            raise ValueError("[synthetic] is not available in this version: remove the table")
+        if self.privacy is None:
+            return self
+        if self.privacy.secure_aggregation:
+            raise ValueError(
+                "secure-aggregation is not available in this version: set it to false; "
+                "the sum is then computed by a coordinator that is trusted, and the privacy card says so"
+            )
+        if self.privacy.noise == "distributed":
+            if self.training.local_steps != 1:
+                raise ValueError(
+                    'noise = "distributed" releases one clipped sum a round: '
+                    'set local-steps = 1, or noise = "local"'
+                )
+            if self.training.strategy == "scaffold":
+                raise ValueError(
+                    'scaffold sends what only local training knows: set noise = "local", or another strategy'
+                )
+        return self
+
+    def canonical(self) -> str:
+        """The form that is hashed: one line of JSON, keys sorted, defaults written out."""
+        values = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """A text that `parse` reads back to an equal study."""
+        return tomli_w.dumps(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def plan(self) -> PrivacyPlan | None:
+        """The privacy plan of the whole study; None where the study asks for no privacy."""
+        if self.privacy is None:
+            return None
+        steps = self.rounds * (self.training.local_steps if self.privacy.noise == "local" else 1)
+        return PrivacyPlan.design(
+            epsilon=self.privacy.epsilon,
+            delta=self.privacy.delta,
+            clip=self.privacy.clip,
+            sampling_rate=self.privacy.sampling_rate,
+            steps=steps,
+            noise=self.privacy.noise,
+        )
+
+    def without_privacy(self) -> Study:
+        """The same study with nothing protected: the other arm of a comparison."""
+        return self.model_copy(update={"privacy": None})
+
+    def with_seed(self, seed: int) -> Study:
+        """The same study with another seed, which is another study."""
+        return self.model_copy(update={"seed": seed})
+
+    def with_strategy(self, strategy: StrategyName) -> Study:
+        """The same study under another strategy, checked again."""
+        return self._again({"training": self.training.model_copy(update={"strategy": strategy})})
+
+    def with_epsilon(self, epsilon: float) -> Study:
+        """The same study at another ε, checked again; raises StudyError where it has no privacy."""
+        if self.privacy is None:
+            raise StudyError(f"study {self.name} has no [privacy] table whose epsilon could be changed")
+        privacy = self.privacy.model_dump() | {"epsilon": epsilon}
+        return self._again({"privacy": privacy})
+
+    def _again(self, update: dict[str, object]) -> Study:
+        try:
+            return Study.model_validate({**dict(self), **update})
+        except ValidationError as error:
+            raise StudyError(f"study {self.name}: {_explain(error.errors()[0])}") from error
+
+
+def parse(text: str, where: str = "study") -> Study:
+    """Read a study from TOML; raises StudyError with one line that names the key and the way out."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{where}: not valid TOML: {error}") from error
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise StudyError(f"{where}: {_explain(error.errors()[0])}") from error
+
+
+def load(path: Path) -> Study:
+    """Read a study from a file; raises StudyError where it is missing or wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: no study can be read there: give the path of a .toml file") from error
+    return parse(text, str(path))
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One pydantic error in one line: where, what, what to do."""
+    place = [str(part) for part in detail["loc"]]
+    key = ".".join(place) or "the study"
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {key}: {_suggestion(place)}"
+    if detail["type"] == "missing":
+        return f"missing key {key}: add it"
+    if detail["type"] == "value_error":
+        return str(detail["msg"]).removeprefix("Value error, ")
+    return f"{key} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _suggestion(place: list[str]) -> str:
+    tables: dict[str, type[BaseModel]] = {"training": Training, "privacy": Privacy, "synthetic": Synthetic}
+    table = tables.get(place[0], Study) if len(place) > 1 else Study
+    known = [field.alias or name for name, field in table.model_fields.items()]
+    near = difflib.get_close_matches(place[-1], known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
