@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flwr.app import Context, RecordDict
+from flwr.app import Context, RecordDict, UserConfigValue
 
 from client.app import app as client_app
 from client.hospital import Settings
@@ -98,7 +98,7 @@ def federate(
     hospitals: Sequence[Settings],
     machine: Machine,
     home: Path | None = None,
-    watch: Callable[[Event], None] = lambda event: None,
+    watch: Callable[[Event], None] | None = None,
 ) -> Outcome:
     """Run the study over these hospitals; `home` keeps the coordinator's state and lets it resume.
 
@@ -111,9 +111,10 @@ def federate(
     def collect(event: Event) -> None:
         if isinstance(event, Advanced):
             steps.append(event)
-        watch(event)
+        if watch is not None:
+            watch(event)
 
-    settings = {
+    settings: dict[str, UserConfigValue] = {
         "study": study.to_toml(),
         "hospitals": len(hospitals),
         "home": "" if home is None else str(home),
@@ -127,7 +128,7 @@ def federate(
             run_on_ray(server_app, client_app, json.dumps(settings), hospitals, machine.workers)
         else:
             with LocalGrid(client_app, hospitals, machine.workers) as grid:
-                server_app(grid, Context(1, 0, {}, RecordDict(), dict(settings)))
+                server_app(grid, Context(1, 0, {}, RecordDict(), settings))
     if not steps or steps[-1].progress.phase != "done":
         raise FederationError(f"study {study.name} ended before its last round: run it again to go on")
     return Outcome(

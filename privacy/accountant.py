@@ -77,7 +77,10 @@ class Accountant:
     def from_json(text: str) -> Accountant:
         """Raises StateError on anything but the output of `to_json`."""
         try:
-            return Accountant(tuple(Event(**entry) for entry in json.loads(text)))
+            entries = json.loads(text)
+            if not isinstance(entries, list):
+                raise TypeError("not a list")
+            return Accountant(tuple(_checked(Event(**entry)) for entry in entries))
         except (ValueError, TypeError) as error:
             raise StateError(
                 "the accountant's saved history cannot be read: restore it from a backup"
@@ -93,6 +96,15 @@ def epsilon(events: tuple[Event, ...], delta: float, discretisation: float = 1e-
         return math.inf
     accountant = PLDAccountant(value_discretization_interval=discretisation)
     return float(accountant.compose(_compose(events)).get_epsilon(delta))
+
+
+def _checked(event: Event) -> Event:
+    """The event, read from text; raises TypeError or ValueError where `to_json` cannot have written it."""
+    if isinstance(event.times, bool) or not isinstance(event.times, int):
+        raise TypeError("times is not an integer")
+    if event.times < 1 or not (0.0 < event.sampling_rate <= 1.0 and 0.0 <= event.noise_multiplier < math.inf):
+        raise ValueError("an event outside its ranges")
+    return event
 
 
 def _noiseless(events: Iterable[Event]) -> bool:

@@ -80,7 +80,7 @@ class PatientGradients:
             # Torch remarks that the inputs need no gradient. They do not: only the parameters' are used.
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
             self._loss(self._module(inputs), targets).sum().backward()
-        rows = [p.grad_sample.detach().reshape(len(inputs), -1) for p in self._parameters]
+        rows = [p.grad_sample.detach().reshape(len(inputs), p.numel()) for p in self._parameters]
         self._module.zero_grad(set_to_none=True)
         return torch.cat(rows, dim=1)
 
@@ -101,7 +101,8 @@ def clip_rows(rows: Tensor, clip: float) -> Tensor:
     """
     finite = torch.where(torch.isfinite(rows).all(dim=1, keepdim=True), rows, torch.zeros_like(rows))
     norms = finite.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    return finite * (clip / norms).clamp_max(1.0)
+    clipped: Tensor = finite * (clip / norms).clamp_max(1.0)
+    return clipped
 
 
 def add_noise(total: ClippedSum, noise_multiplier: float, shares: int, stream: Stream) -> NoisySum:

@@ -94,9 +94,8 @@ def _least_noise(target: float, delta: float, sampling_rate: float, steps: int, 
     """
 
     def affordable(multiplier: float) -> bool:
-        events = (Event(sampling_rate, multiplier, steps),)
-        if count is not None:
-            events = (Event(1.0, count), *events)
+        steps_event = Event(sampling_rate, multiplier, steps)
+        events = (steps_event,) if count is None else (Event(1.0, count), steps_event)
         return epsilon(events, delta, 1e-3) <= target
 
     low, high = 0.0, 1.0

@@ -47,7 +47,7 @@ class Stream:
         return self._key_stream.update(bytes(count))
 
     def uniform(self, count: int) -> Floats:
-        """`count` numbers in the open interval (0, 1): 53 random bits each, never 0 and never 1."""
+        """`count` numbers in the open interval (0, 1): 52 random bits each, never 0 and never 1."""
         words = np.frombuffer(self.bytes(8 * count), dtype="<u8") >> np.uint64(12)
         return (words.astype(np.float64) + 0.5) * 2.0**-52
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tasks.study import parse
 # Flower's simulation passes a ServerApp no settings: they then stand in this variable, as JSON.
 COORDINATOR_VARIABLE = "LAENNEC_COORDINATOR"
 app = ServerApp()
+# Flower's strategies report at every round how many replies they averaged: here always one, the mean.
+logging.getLogger("flwr").setLevel(logging.WARNING)
 
 
 @app.main()

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from flwr.app import Array as FlowerArray
@@ -185,7 +185,7 @@ def _parts(content: RecordDict) -> tuple[str, dict[str, Array]]:
 def _phase(value: object) -> Phase:
     if value not in MESSAGE_TYPE:
         raise ValueError("unknown phase")
-    return cast(Phase, value)
+    return value
 
 
 def _integer(value: object) -> int:

@@ -7,6 +7,7 @@ patient's age means the same everywhere, and no statistic has to be paid for.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -47,6 +48,8 @@ SCHEMA = (
     Column("num", "angiographic disease: 0 none, 1 to 4 by vessels narrowed", categories=(0, 1, 2, 3, 4)),
 )
 
+Floats = npt.NDArray[np.float64]
+
 # (centre, width) of an adult's usual range: (value − centre) / width is about −1 to 1.
 CLINICAL_RANGES = {
     "age": (55.0, 20.0),
@@ -85,16 +88,16 @@ def full_features(values: Values) -> Tensor:
     return _unit_rows(columns)
 
 
-def _scaled(values: Values, name: str) -> np.ndarray:
+def _scaled(values: Values, name: str) -> Floats:
     centre, width = CLINICAL_RANGES.get(name, (0.0, 1.0))
-    return np.nan_to_num((values[name] - centre) / width)
+    return np.asarray(np.nan_to_num((values[name] - centre) / width))
 
 
-def _is(values: Values, name: str, code: int) -> np.ndarray:
-    return (values[name] == code).astype(float)
+def _is(values: Values, name: str, code: int) -> Floats:
+    return np.asarray(values[name] == code, dtype=np.float64)
 
 
-def _unit_rows(columns: list[np.ndarray]) -> Tensor:
+def _unit_rows(columns: list[Floats]) -> Tensor:
     """Rows longer than 1 are brought to L2 norm 1, which bounds a logistic gradient without clipping it."""
     rows = np.stack(columns, axis=1)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)

@@ -1,0 +1,68 @@
+"""The ray engine: Flower's own simulation over the same apps. The only file here that knows its entry point.
+
+`run_simulation` passes neither settings nor node names, so both go through the environment, which Ray's
+workers inherit. It is deprecated in Flower 1.41 in favour of `flwr run`; a test fails when it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from flwr.app import ConfigRecordValues
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+
+from client.hospital import HOSPITALS_VARIABLE, Settings
+from ground.errors import UsageError
+from server.app import COORDINATOR_VARIABLE
+
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def run_on_ray(
+    server: ServerApp, client: ClientApp, settings: str, hospitals: Sequence[Settings], workers: int
+) -> None:
+    """Run both apps on Ray, `workers` clients at a time; `settings` is the coordinator's, as JSON."""
+    nodes = json.dumps([hospital.to_config() for hospital in hospitals])
+    with _environment({**QUIET, COORDINATOR_VARIABLE: settings, HOSPITALS_VARIABLE: nodes}):
+        try:
+            import ray
+            from flwr.simulation import run_simulation
+        except ImportError as error:
+            raise UsageError("the ray engine is not installed: pip install 'flwr[simulation]'") from error
+        logging.getLogger("flwr").setLevel(logging.ERROR)
+        backend: dict[str, dict[str, ConfigRecordValues]] = {
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            "init_args": {"num_cpus": workers, "include_dashboard": False, "log_to_driver": False},
+        }
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # its own deprecations; ours are errors in tests
+                run_simulation(server, client, num_supernodes=len(hospitals), backend_config=backend)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

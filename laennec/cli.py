@@ -1,0 +1,271 @@
+"""The command line: options in, one call, output. Exit status 0 good, 1 failed, 2 wrong use.
+
+Commands import what they need when they are called: torch takes seconds, `--help` should not.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ground.errors import LaennecError, UsageError
+from laennec import screen
+
+if TYPE_CHECKING:
+    from client.hospital import Settings
+    from deploy.compare import Plan
+    from deploy.federation import Machine
+    from tasks.study import Study
+
+app = typer.Typer(
+    name="laennec",
+    help="Hospitals learn together from patients whom nobody else ever sees.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class EngineName(StrEnum):
+    """How messages travel on one machine."""
+
+    local = "local"
+    ray = "ray"
+    flower = "flower"
+
+
+class StrategyOption(StrEnum):
+    """How updates are combined: the strategies by the names that studies give them."""
+
+    fedavg = "fedavg"
+    fedprox = "fedprox"
+    fedadam = "fedadam"
+    fedyogi = "fedyogi"
+    scaffold = "scaffold"
+    ditto = "ditto"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the hospitals' data (see `laennec tasks NAME`). Absent: digital hospitals."),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for the results. Default: runs/STUDY.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Instead of the study's own seed.")]
+Workers = Annotated[int, typer.Option(min=1, help="Warm processes; the result does not depend on it.")]
+Hospitals = Annotated[int, typer.Option(min=1, help="Digital hospitals to make, where --data is absent.")]
+Engine = Annotated[EngineName, typer.Option(help="local: here; ray: Flower's simulation.")]
+Secret = Annotated[
+    bool,
+    typer.Option("--secret-noise", help="Noise from the operating system: for a model to be released."),
+]
+StudyFile = Annotated[Path, typer.Argument(help="A study, as TOML: see examples/.", show_default=False)]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    json: Json = False,
+) -> None:
+    """A whole federation on this machine: four digital hospitals, four ways of learning, a report."""
+    from deploy.compare import plans
+    from deploy.demo import prepare
+
+    study, nodes = prepare(out, seed)
+    if not json:
+        screen.err.print(
+            "Four digital hospitals, drawn from published figures; no real patient is among them."
+        )
+    _compare(study, nodes, out, _machine(EngineName.local, 1), plans(study), 1, json=json)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    data: Data = None,
+    engine: Engine = EngineName.local,
+    hospitals: Hospitals = 4,
+    seed: Seed = None,
+    out: Out = None,
+    workers: Workers = 1,
+    secret_noise: Secret = False,
+    json: Json = False,
+) -> None:
+    """Run a study over hospitals on this machine. An interrupted run goes on where it stopped."""
+    from deploy.run import resumes_at
+    from deploy.run import run as run_study
+
+    terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=secret_noise)
+    resumed = resumes_at(terms, out)
+    with screen.rounds(quiet=json) as follow:
+        if resumed and not json:
+            screen.err.print(f"Going on with the unfinished run in {out}, at round {resumed}.")
+        watch = follow(terms.name, terms.rounds)
+        finished = run_study(terms, nodes, _machine(engine, workers, secret_noise=secret_noise), out, watch)
+    if json:
+        screen.print_json(finished.result)
+        return
+    metrics = {each["name"]: each["metrics"] for each in finished.result["hospitals"]}
+    mean = {name: finished.result["metrics"][name] for name in next(iter(metrics.values()))}
+    screen.out.print(screen.hospitals_table(f"{terms.name}: test patients", {**metrics, "mean": mean}))
+    screen.out.print(screen.privacy_line(finished.card))
+    screen.out.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    study: StudyFile,
+    data: Data = None,
+    engine: Engine = EngineName.local,
+    hospitals: Hospitals = 4,
+    seed: Seed = None,
+    out: Out = None,
+    workers: Workers = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Repeat with so many seeds; report mean and sd.")] = 1,
+    epsilon: Annotated[
+        list[float] | None, typer.Option(help="One more DP arm at this ε. Repeatable.")
+    ] = None,
+    strategy: Annotated[
+        list[StrategyOption] | None, typer.Option(help="Arms under another strategy too. Repeatable.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Own hospital | federated | federated + DP | pooled, side by side on the same test patients."""
+    from deploy.compare import plans
+
+    terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=False)
+    arms = plans(terms, epsilon or [], [each.value for each in strategy or []])
+    _compare(terms, nodes, out, _machine(engine, workers), arms, seeds, json=json)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model.safetensors.", show_default=False)],
+    task: Annotated[str, typer.Option(help="The task that it was trained for.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder of the hospitals' data.", show_default=False)],
+    test_only: Annotated[
+        bool, typer.Option("--test-only", help="Only the task's test patients: for data it was trained on.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """A trained model on data of your own. Nothing is trained, nothing leaves this machine."""
+    from client.evaluation import load_model, metrics_by_hospital
+    from deploy.federation import hospitals_in
+    from server.report.result import plain
+    from tasks.registry import find
+
+    found = find(task)
+    nodes = hospitals_in(task, data, None, secret_noise=False)
+    metrics = metrics_by_hospital(found, load_model(model, found), nodes, everybody=not test_only)
+    values = {name: plain(each) for name, each in metrics.items()}
+    if json:
+        screen.print_json({"task": task, "model": str(model), "test_only": test_only, "hospitals": values})
+        return
+    whom = "test patients" if test_only else "all patients"
+    screen.out.print(screen.hospitals_table(f"{task}: {model.name} on {whom}", values))
+
+
+@app.command()
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="One task, in full.")] = None, json: Json = False
+) -> None:
+    """What can be learned here, and what data it wants."""
+    from laennec.tasks_screen import show_all, show_one
+    from tasks.registry import find, installed
+
+    if name is None:
+        show_all(installed(), json=json)
+    else:
+        show_one(find(name), json=json)
+
+
+@app.command()
+def patients(
+    task: Annotated[str, typer.Argument(help="The task whose simulator is used.", show_default=False)],
+    stratum: Annotated[str, typer.Option(help="Which group of patients.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write into.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    json: Json = False,
+) -> None:
+    """Digital patients, with labels and recipes, in a layout that --data takes."""
+    from deploy.digital import write_patients
+    from tasks.registry import find
+
+    table = write_patients(find(task), stratum, count, seed, stratum, out)
+    if json:
+        screen.print_json(
+            {"task": task, "stratum": stratum, "count": count, "seed": seed, "table": str(table)}
+        )
+        return
+    screen.out.print(f"{count} digital patients: {table}, recipes beside it.", soft_wrap=True)
+
+
+def _prepare(
+    study: Path, data: Path | None, hospitals: int, seed: int | None, out: Path | None, *, secret_noise: bool
+) -> tuple[Study, list[Settings], Path]:
+    """The study with its seed, its nodes, and the folder for results."""
+    from deploy.digital import nodes_for
+    from tasks.study import load
+
+    terms = load(study)
+    if seed is not None:
+        terms = terms.with_seed(seed)
+    out = out or Path("runs") / terms.name
+    return terms, nodes_for(terms, data, hospitals, out, secret_noise=secret_noise), out
+
+
+def _machine(engine: EngineName, workers: int, *, secret_noise: bool = False) -> Machine:
+    from deploy.federation import Machine
+
+    if engine is EngineName.flower:
+        raise UsageError("engine flower is not available in this version: use local or ray")
+    return Machine("ray" if engine is EngineName.ray else "local", workers, secret_noise)
+
+
+def _compare(
+    study: Study,
+    nodes: list[Settings],
+    out: Path,
+    machine: Machine,
+    arms: list[Plan],
+    seeds: int,
+    *,
+    json: bool,
+) -> None:
+    """Run the arms with a bar each, write the files, print the table."""
+    from deploy.compare import run_arm
+    from deploy.run import write_comparison
+
+    finished = []
+    with screen.rounds(quiet=json) as follow:
+        for plan in arms:
+            federations = seeds * (len(nodes) if plan.who == "alone" else 1)
+            watch = follow(plan.label, study.rounds * federations)
+            finished.append(run_arm(plan, nodes, machine, seeds, watch))
+    written = write_comparison(finished, out)
+    if json:
+        screen.print_json(written.result)
+        return
+    screen.out.print(screen.arms_table(written.result))
+    screen.out.print(screen.privacy_line(written.card))
+    screen.out.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line and an exit status, never a traceback."""
+    try:
+        app()
+    except LaennecError as error:
+        screen.err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        screen.err.print("interrupted")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""What a study leaves for people: the result, the privacy card, the page."""

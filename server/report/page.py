@@ -1,0 +1,7 @@
+"""placeholder"""
+
+from typing import Any
+
+
+def page(result: dict[str, Any], card: dict[str, Any]) -> str:
+    return "<html></html>"
