@@ -42,7 +42,7 @@ from tasks.learners.model import model_from
 from tasks.registry import find
 
 ROUNDS = (5, 10, 20, 30, 50, 100)
-RATES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 CLIPS = (0.25, 0.5, 1.0, 2.0)
 EPSILONS = (None, 1.0, 0.5)  # None: no privacy
 DELTA = 1e-4

@@ -191,11 +191,17 @@ def _sum(replies: Mapping[str, Reply], names: list[str]) -> Total:
     vectors = [vector for name in names if (vector := replies[name].vector) is not None]
     if len(vectors) != len(names):
         raise FederationError("a hospital replied without a contribution: both sides need the same version")
-    return add_up(vectors)
+    total = add_up(vectors)
+    if not np.isfinite(total.vector).all():
+        guilty = [name for name in names if not np.isfinite(replies[name].vector).all()]  # type: ignore[arg-type]
+        raise FederationError(
+            f"{', '.join(guilty)} sent numbers that are not finite: the contribution was refused"
+        )
+    return total
 
 
 def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:
-    """Every reply belongs to this study, phase and round, is finite, and has the size of the others."""
+    """Every reply belongs to this study, phase and round, and has the size of the others."""
     if not replies:
         raise FederationError(f"{progress.phase}, round {progress.round}: no hospital replied")
     sizes = {reply.vector.shape for reply in replies.values() if reply.vector is not None}
@@ -209,8 +215,6 @@ def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:
             problem = "answered another study or round"
         elif progress.roster and name not in progress.names:
             problem = "is not on the roster"
-        elif reply.vector is not None and not np.isfinite(reply.vector).all():
-            problem = "sent numbers that are not finite"
         elif len(sizes) > 1:
             problem = "and others sent contributions of different sizes"
         if problem:

@@ -160,12 +160,14 @@ def parse(text: str, where: str = "study") -> Study:
     """Read a study from TOML; raises StudyError with one line that names the key and the way out."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5000 digits, a thousand brackets
         raise StudyError(f"{where}: not valid TOML: {error}") from error
     try:
         return Study.model_validate(values)
     except ValidationError as error:
-        raise StudyError(f"{where}: {_explain(error.errors()[0])}") from error
+        # A misspelt key is both unknown and missing: the unknown one says more.
+        first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        raise StudyError(f"{where}: {_explain(first)}") from error
 
 
 def load(path: Path) -> Study:
@@ -179,7 +181,7 @@ def load(path: Path) -> Study:
 
 def _explain(detail: ErrorDetails) -> str:
     """One pydantic error in one line: where, what, what to do."""
-    place = [str(part) for part in detail["loc"]]
+    place = [str(part).encode("unicode_escape").decode("ascii") for part in detail["loc"]]
     key = ".".join(place) or "the study"
     if detail["type"] == "extra_forbidden":
         return f"unknown key {key}: {_suggestion(place)}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector
 
 from ground.arrays import Array
 from ground.errors import FederationError
@@ -20,9 +22,13 @@ from tasks.patients import Patients
 @contextmanager
 def torch_seed(seed: int) -> Iterator[None]:
     """Torch's global generator set to `seed` inside, and as it was afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    generator = torch.default_generator  # torch.manual_seed would walk through every kind of device
+    before = generator.get_state()
+    generator.manual_seed(seed)
+    try:
         yield
+    finally:
+        generator.set_state(before)
 
 
 def initial_vector(task: Task, seed: int) -> Array:
@@ -48,15 +54,26 @@ def load_vector(model: nn.Module, vector: Array) -> None:
         raise FederationError(
             f"received {vector.size} parameters for a model of {wanted}: install the same task version"
         )
-    vector_to_parameters(torch.from_numpy(np.array(vector, dtype=np.float32)), iter(trainable(model)))
+    flat = torch.from_numpy(np.array(vector, dtype=np.float32))
+    start = 0
+    with torch.no_grad():
+        for parameter in trainable(model):
+            parameter.copy_(flat[start : start + parameter.numel()].view_as(parameter))
+            start += parameter.numel()
 
 
 def model_from(task: Task, vector: Array) -> nn.Module:
     """A new model of the task with these parameters."""
-    with torch_seed(0):
-        model = task.model()
+    model = copy.deepcopy(_prototype(task.model))
     load_vector(model, vector)
     return model
+
+
+@lru_cache(maxsize=16)
+def _prototype(make: Callable[[], nn.Module]) -> nn.Module:
+    """A model whose parameters nobody reads: copying it is faster than initialising another."""
+    with torch_seed(0):
+        return make()
 
 
 def generator_from(stream: Stream) -> torch.Generator:

@@ -11,7 +11,7 @@ from ground.arrays import Array, flatten, size, unflatten
 FLOATS = arrays_of.arrays(
     dtype=st.sampled_from([np.float32, np.float64]),
     shape=arrays_of.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
-    elements=st.floats(-1e30, 1e30, width=32),
+    elements=st.floats(-(2.0**100), 2.0**100, width=32),
 )
 NAMED = st.dictionaries(st.text(max_size=4), FLOATS, max_size=5)
 

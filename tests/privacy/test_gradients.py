@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ground.errors import PrivacyError
+from privacy.gradients import PatientGradients
+
+Model = Callable[[], nn.Module]
+
+
+def linear() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 1))
+
+
+def convolutional() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 2, 2), nn.Flatten(), nn.Linear(18, 1)
+    )
+
+
+BOTH = pytest.mark.parametrize("model", [linear, convolutional])
+SEEDS = st.integers(0, 2**31)
+
+
+def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], targets, reduction="none")
+
+
+def made(model: Model, patients: int, seed: int) -> tuple[nn.Module, Tensor, Tensor]:
+    """A model, inputs and targets in double precision, so that only real differences show."""
+    torch.manual_seed(seed)
+    inputs = torch.randn(patients, 1, 6, 6, dtype=torch.float64)
+    return model().double(), inputs, torch.randint(0, 2, (patients,)).double()
+
+
+def loop(module: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    """One gradient a patient by plain autograd, one patient at a time."""
+    rows = []
+    for i in range(len(inputs)):
+        one = loss(module(inputs[i : i + 1]), targets[i : i + 1]).sum()
+        rows.append(torch.cat([g.reshape(-1) for g in torch.autograd.grad(one, list(module.parameters()))]))
+    return torch.stack(rows)
+
+
+@BOTH
+@given(patients=st.integers(1, 7), seed=SEEDS)
+@settings(deadline=None, max_examples=15)
+def test_gradients_per_patient_equal_a_plain_loop(model: Model, patients: int, seed: int) -> None:
+    module, inputs, targets = made(model, patients, seed)
+    expected = loop(module, inputs, targets)
+    with PatientGradients(module, loss) as gradients:
+        torch.testing.assert_close(gradients.of(inputs, targets), expected)
+
+
+@BOTH
+@given(patients=st.integers(1, 7), chunk=st.integers(1, 9), seed=SEEDS)
+@settings(deadline=None, max_examples=15)
+def test_the_clipped_sum_is_the_same_in_chunks_of_any_size(
+    model: Model, patients: int, chunk: int, seed: int
+) -> None:
+    module, inputs, targets = made(model, patients, seed)
+    rows = loop(module, inputs, targets).numpy()
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    clip = float(np.median(norms))
+    with PatientGradients(module, loss) as gradients:
+        total = gradients.clipped_sum(inputs, targets, clip, chunk)
+    np.testing.assert_allclose(total.vector, (rows * np.minimum(1.0, clip / norms)).sum(axis=0), atol=1e-10)
+    assert total.bound == clip
+
+
+@BOTH
+def test_a_clip_beyond_every_gradient_gives_the_plain_gradient(model: Model) -> None:
+    module, inputs, targets = made(model, 6, seed=0)
+    plain = torch.autograd.grad(loss(module(inputs), targets).sum(), list(module.parameters()))
+    with PatientGradients(module, loss) as gradients:
+        total = gradients.clipped_sum(inputs, targets, clip=1e9)
+    np.testing.assert_allclose(total.vector, torch.cat([g.reshape(-1) for g in plain]).numpy(), atol=1e-10)
+
+
+@BOTH
+def test_one_patient_more_moves_the_sum_by_at_most_the_clip(model: Model) -> None:
+    module, inputs, targets = made(model, 6, seed=1)
+    inputs[-1] *= 1e6
+    with PatientGradients(module, loss) as gradients:
+        without = gradients.clipped_sum(inputs[:-1], targets[:-1], clip=0.1)
+        total = gradients.clipped_sum(inputs, targets, clip=0.1)
+    assert np.linalg.norm(total.vector - without.vector) <= 0.1 * (1 + 1e-9)
+
+
+@BOTH
+def test_no_patients_give_no_gradients_and_a_sum_of_zeros(model: Model) -> None:
+    module, inputs, targets = made(model, 0, seed=0)
+    size = sum(p.numel() for p in module.parameters())
+    with PatientGradients(module, loss) as gradients:
+        assert gradients.of(inputs, targets).shape == (0, size)
+        total = gradients.clipped_sum(inputs, targets, clip=1.0)
+    np.testing.assert_array_equal(total.vector, np.zeros(size))
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    module, inputs, targets = made(convolutional, 3, seed=0)
+    expected = loop(module, inputs, targets)[:, -19:]
+    for parameter in list(module.parameters())[:-2]:
+        parameter.requires_grad_(False)
+    with PatientGradients(module, loss) as gradients:
+        torch.testing.assert_close(gradients.of(inputs, targets), expected)
+
+
+@BOTH
+def test_a_model_is_itself_again_after_close(model: Model) -> None:
+    module, inputs, targets = made(model, 3, seed=0)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with PatientGradients(module, loss) as gradients:
+        gradients.of(inputs, targets)
+    loss(module(inputs), targets).sum().backward()
+    assert not any(hasattr(p, "grad_sample") for p in module.parameters())
+    assert not any(m._forward_hooks or m._backward_hooks for m in module.modules())
+    torch.testing.assert_close(module.state_dict(), before)
+
+
+def test_a_model_can_be_hooked_again_after_close() -> None:
+    module, inputs, targets = made(linear, 3, seed=0)
+    with PatientGradients(module, loss) as gradients:
+        first = gradients.of(inputs, targets)
+    with PatientGradients(module, loss) as gradients:
+        torch.testing.assert_close(gradients.of(inputs, targets), first)
+
+
+def test_batch_norm_is_refused_with_the_way_out() -> None:
+    with pytest.raises(
+        PrivacyError, match="replace the layer, for instance BatchNorm by GroupNorm"
+    ) as caught:
+        PatientGradients(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), loss)
+    assert "\n" not in str(caught.value)
