@@ -36,7 +36,9 @@ def check(contribution: Contribution, plan: PrivacyPlan | None, instruction: Ins
         return
     if not np.isfinite(contribution.bound) or contribution.releases < 1:
         raise PrivacyError("a private study's update has no bound: it stays here")
-    if contribution.noise < least_noise(plan, instruction) * (1 - 1e-9):
+    unit = 1.0 if instruction.phase == "enrol" else plan.clip
+    least = least_noise(plan, instruction) * max(1.0, contribution.bound / unit)
+    if not contribution.noise >= least * (1 - 1e-9):  # so written, NaN is refused too
         raise PrivacyError("a private study's update lacks its noise: it stays here")
 
 

@@ -11,7 +11,7 @@ from client.hospital import Cohort, Settings, cohort
 from client.memory import Memory, Store
 from ground.arrays import Array
 from ground.errors import PrivacyError, StudyError
-from privacy.accountant import Accountant
+from privacy.accountant import Accountant, Event
 from privacy.plan import PrivacyPlan
 from privacy.randomness import Stream, secret_key, seeded_key
 from tasks.contract import Task
@@ -58,7 +58,7 @@ def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
         accountant = _spend(memory.accountant, contribution, plan, instruction)
         memory = Memory(instruction.round, {**memory.arrays, **arrays}, accountant)
     reply = gate.let_out(replace(reply, seconds=time.perf_counter() - started), settings)
-    if memory.round == instruction.round and (plan is not None or memory.arrays):
+    if reply.vector is not None and (plan is not None or memory.arrays):  # a report replaces no round's reply
         store.save(replace(memory, reply=reply))
     return reply
 
@@ -106,12 +106,18 @@ def _spend(
     """The history with this round's releases; raises PrivacyError beyond what the plan was designed for."""
     if plan is None:
         return accountant
-    if instruction.phase == "enrol":
-        return accountant.spend(plan.count_event())
-    spent = accountant.spend(plan.step_event(contribution.releases))
-    if spent.events[-1].times > plan.steps:
+    enrolling = instruction.phase == "enrol"
+    event = plan.count_event() if enrolling else plan.step_event(contribution.releases)
+    spent = accountant.spend(event)
+    if _released(spent, event) > _released(plan.cost(), event):
         raise PrivacyError(
-            f"round {instruction.round} would release more than the {plan.steps} steps "
-            f"that epsilon {plan.epsilon:g} pays for: refused"
+            f"round {instruction.round} would release more than the count of patients and the {plan.steps} "
+            f"steps that epsilon {plan.epsilon:g} pays for: refused"
         )
     return spent
+
+
+def _released(accountant: Accountant, like: Event) -> int:
+    """How many sums of that sampling rate and noise were released, in whatever order with others."""
+    kind = (like.sampling_rate, like.noise_multiplier)
+    return sum(e.times for e in accountant.events if (e.sampling_rate, e.noise_multiplier) == kind)

@@ -69,8 +69,7 @@ class Arm:
     def to_dict(self, headline: str) -> dict[str, Any]:
         """As result.json holds it."""
         means = [mean(seed) for seed in self.by_seed]
-        several = len(means) > 1
-        spread = {n: statistics.stdev([m[n] for m in means]) if several else 0.0 for n in means[0]}
+        spread = {name: _deviation([each[name] for each in means]) for name in means[0]}
         return {
             "label": self.plan.label,
             "mean": plain(_over_seeds(means)),
@@ -162,6 +161,13 @@ def _pooled(
     models = [outcome.progress.state.model for outcome in outcomes]
     by_seed = tuple(metrics_by_hospital(task, model, hospitals) for model in models)
     return Arm(plan, by_seed, outcomes[0])
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """The sample standard deviation; NaN for a single value, or where one is undefined."""
+    if len(values) < 2 or any(math.isnan(value) for value in values):
+        return math.nan
+    return statistics.stdev(values)
 
 
 def _over_seeds(values: Sequence[Metrics]) -> dict[str, float]:

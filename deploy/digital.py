@@ -30,10 +30,12 @@ def nodes_for(
     study: Study, data: Path | None, hospitals: int, out: Path, *, secret_noise: bool
 ) -> list[Settings]:
     """The hospitals found in `data`, or so many digital ones, made in `out`/digital-hospitals."""
-    if data is None:
-        folder = out / "digital-hospitals"
-        data = digital_hospitals(study.task, sizes_for(study.task, hospitals), study.seed, folder)
-    return hospitals_in(study.task, data, None, secret_noise=secret_noise)
+    if data is not None:
+        return hospitals_in(study.task, data, None, secret_noise=secret_noise)
+    sizes = sizes_for(study.task, hospitals)
+    folder = digital_hospitals(study.task, sizes, study.seed, out / "digital-hospitals")
+    # The folder may hold more from an earlier run.
+    return [n for n in hospitals_in(study.task, folder, None, secret_noise=secret_noise) if n.name in sizes]
 
 
 def sizes_for(task_name: str, hospitals: int) -> dict[str, int]:

@@ -14,7 +14,7 @@ from flwr.app import Context, RecordDict, UserConfigValue
 from client.app import app as client_app
 from client.hospital import Settings
 from deploy.engines.local import LocalGrid
-from ground.errors import FederationError, UsageError
+from ground.errors import FederationError, PrivacyError, StudyError, UsageError
 from server.app import app as server_app
 from server.events import Advanced, Event, listening
 from server.round import Progress
@@ -106,6 +106,10 @@ def federate(
     """
     if not hospitals:
         raise UsageError("a study needs at least one hospital")
+    try:
+        study.plan()
+    except PrivacyError as error:
+        raise StudyError(f"study {study.name}: {error}") from error
     steps: list[Advanced] = []
 
     def collect(event: Event) -> None:
@@ -144,4 +148,4 @@ def _clock(steps: list[Advanced], total: float) -> Seconds:
 
 
 def _left_out(steps: list[Advanced]) -> tuple[tuple[int, str, str], ...]:
-    return tuple((step.progress.round, name, why) for step in steps for name, why in step.left_out)
+    return tuple((step.round, name, why) for step in steps for name, why in step.left_out)

@@ -90,10 +90,14 @@ def describe(outcome: Outcome) -> Run:
     task = find(outcome.study.task)
     card = privacy_card(outcome.progress, secret_noise=outcome.machine.secret_noise)
     seconds = asdict(outcome.seconds)
-    values = result(outcome.progress, task, card, outcome.machine.engine, seconds)
-    values["left_out"] = [
-        {"round": number, "hospital": name, "reason": why} for number, name, why in outcome.left_out
-    ]
+    values = result(
+        outcome.progress,
+        task,
+        card,
+        engine=outcome.machine.engine,
+        seconds=seconds,
+        left_out=outcome.left_out,
+    )
     return Run(outcome, values, card)
 
 

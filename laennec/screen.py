@@ -56,7 +56,7 @@ def rounds(*, quiet: bool) -> Iterator[Callable[[str, int], Callable[[Event], No
                     # An evaluation of the model after a round; the one before the first is not a round.
                     bars.advance(bar, 1 if len(event.progress.history) > 1 else 0)
                     for hospital, why in event.left_out:
-                        bars.console.print(escape(f"round {event.progress.round}: without {hospital}: {why}"))
+                        bars.console.print(escape(f"round {event.round}: without {hospital}: {why}"))
 
             return watch
 

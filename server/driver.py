@@ -46,10 +46,29 @@ class Terms:
 
 @dataclass
 class _Answers:
-    """One round's answers: the good ones, and why the others are missing."""
+    """One round's answers by hospital: the good ones, and why the others are missing."""
 
     replies: dict[str, Reply] = field(default_factory=dict)
     failures: dict[str, LaennecError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Which hospital each node is: known from its first reply on, before that only who is on the roster."""
+
+    roster: tuple[str, ...]
+    heard: dict[int, str]
+
+    def of(self, node: int) -> str:
+        """The hospital's name; the node's number while nothing was heard of it."""
+        return self.heard.get(node, f"node {node}")
+
+    def outstanding(self, nodes: list[int]) -> tuple[str, ...]:
+        """The hospitals at these nodes; by elimination from the roster where a node was not heard of yet."""
+        names = {self.heard[node] for node in nodes if node in self.heard}
+        if len(names) < len(nodes):
+            names |= set(self.roster) - set(self.heard.values())
+        return tuple(sorted(names)) or tuple(map(self.of, nodes))
 
 
 def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress:
@@ -59,16 +78,21 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
     if progress.study.digest != study.digest:
         raise StateError(f"{home}: holds another study ({progress.study.name}): choose another --out")
     nodes = _nodes(grid, terms)
-    request = instruction(progress, task, len(nodes))
+    # Those who enrolled share the noise, however many are connected when the study goes on.
+    request = instruction(progress, task, len(progress.roster) or len(nodes))
+    if request is None:  # stopped between its last round and its report: whoever listens needs the end again
+        tell(Advanced(progress, 0.0, 0.0))
+    heard: dict[int, str] = {}
     while request is not None:
         started = time.perf_counter()
         if home:
             checkpoint.save(progress, home)
-        answers = _ask(grid, nodes, request, terms, progress.names)
+        answers = _ask(grid, nodes, request, terms, _Names(progress.names, heard))
         _refuse_wrong_use(progress, answers)
         progress, request = step(progress, answers.replies, task)
         left_out = tuple((name, str(error)) for name, error in sorted(answers.failures.items()))
-        tell(Advanced(progress, time.perf_counter() - started, _busiest(answers.replies.values()), left_out))
+        seconds, busy = time.perf_counter() - started, _busiest(answers.replies.values())
+        tell(Advanced(progress, seconds, busy, left_out))
     if home:
         checkpoint.save(progress, home)
     return progress
@@ -89,34 +113,30 @@ def _nodes(grid: Grid, terms: Terms) -> list[int]:
     return nodes
 
 
-def _ask(
-    grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: tuple[str, ...]
-) -> _Answers:
+def _ask(grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: _Names) -> _Answers:
     """Every node's reply, with further attempts for those that failed in a way that may pass."""
-    answers = _Answers()
+    replies: dict[str, Reply] = {}
+    failed: dict[int, tuple[str, LaennecError]] = {}
     pending = nodes
     for _ in range(ATTEMPTS):
-        failed: list[int] = []
         for node, reply in _exchange(grid, pending, request, terms, names):
             name = reply.hospital
-            if name in answers.replies:
+            if name in replies:
                 raise UsageError(f"two nodes call themselves {name}: give each hospital its own name")
             problem = reply.problem()
             if problem is None:
-                answers.replies[name] = reply
-                answers.failures.pop(name, None)
+                replies[name] = reply
+                failed.pop(node, None)
             else:
-                answers.failures[name] = problem
-                if not isinstance(problem, UsageError):
-                    failed.append(node)
-        pending = failed
+                failed[node] = (name, problem)
+        pending = [node for node, (_, problem) in failed.items() if not isinstance(problem, UsageError)]
         if not pending:
             break
-    return answers
+    return _Answers(replies, dict(failed.values()))
 
 
 def _exchange(
-    grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: tuple[str, ...]
+    grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: _Names
 ) -> Iterable[tuple[int, Reply]]:
     """Send to these nodes and yield their replies as they come, until all are in or time is up."""
     content = pack_instruction(request)
@@ -124,21 +144,18 @@ def _exchange(
     outgoing = [grid.create_message(content, kind, node, group) for node in nodes]
     waiting = dict(zip(grid.push_messages(outgoing), nodes, strict=True))
     started, told, pause = time.monotonic(), time.monotonic(), FIRST_PAUSE
-    heard: set[str] = set()
     while waiting:
         came = list(grid.pull_messages(list(waiting)))
         for message in came:
             node = waiting.pop(message.metadata.reply_to_message_id)
-            reply = _reply(message, node, request)
-            heard.add(reply.hospital)
-            yield node, reply
+            yield node, _reply(message, node, request, names)
         now = time.monotonic()
         if waiting and now - started > terms.reply_seconds:
             for node in waiting.values():
-                yield node, _lost(request, node, f"no reply within {terms.reply_seconds:.0f} s")
+                yield node, _lost(request, names.of(node), f"no reply within {terms.reply_seconds:.0f} s")
             return
         if waiting and now - told > 1.0:
-            outstanding = tuple(sorted(set(names) - heard)) or tuple(f"node {n}" for n in waiting.values())
+            outstanding = names.outstanding(list(waiting.values()))
             tell(Waiting(outstanding, now - started, terms.reply_seconds))
             told = now
         pause = FIRST_PAUSE if came else min(LONGEST_PAUSE, pause * 1.5)
@@ -146,15 +163,16 @@ def _exchange(
             time.sleep(pause)
 
 
-def _reply(message: Message, node: int, request: Instruction) -> Reply:
+def _reply(message: Message, node: int, request: Instruction, names: _Names) -> Reply:
     if message.has_error():
-        return _lost(request, node, f"its node reports error {message.error.code}")
-    return unpack_reply(message.content)
+        return _lost(request, names.of(node), f"its node reports error {message.error.code}")
+    reply = unpack_reply(message.content)
+    names.heard[node] = reply.hospital
+    return reply
 
 
-def _lost(request: Instruction, node: int, why: str) -> Reply:
-    error = ("FederationError", f"node {node}: {why}")
-    return Reply(f"node {node}", request.phase, request.digest, request.round, error=error)
+def _lost(request: Instruction, name: str, why: str) -> Reply:
+    return Reply(name, request.phase, request.digest, request.round, error=("FederationError", why))
 
 
 def _refuse_wrong_use(progress: Progress, answers: _Answers) -> None:
@@ -163,7 +181,7 @@ def _refuse_wrong_use(progress: Progress, answers: _Answers) -> None:
         if isinstance(error, UsageError) or progress.phase != "train":
             raise type(error)(f"hospital {name}: {error}")
     if not answers.replies and answers.failures:
-        name, error = sorted(answers.failures.items())[0]
+        name, error = min(answers.failures.items())
         raise type(error)(f"hospital {name}: {error}")
 
 

@@ -26,6 +26,11 @@ class Advanced:
     busy: float
     left_out: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def round(self) -> int:
+        """The round that this step completed; 0 for enrolling."""
+        return min(len(self.progress.history), self.progress.study.rounds)
+
 
 @dataclass(frozen=True)
 class Waiting:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from torch import Tensor, nn
 
+from ground.errors import TaskError
 from simulation.recipe import Recipe
 from tasks.patients import Indices, Patients
 
@@ -45,6 +46,10 @@ class Column:
     required: bool = True
 
 
+def _no_simulator(*_: object) -> NoReturn:
+    raise TaskError("this task has no simulator of digital patients: give --data")
+
+
 @dataclass(frozen=True)
 class Task:
     """What can be learned.
@@ -54,7 +59,6 @@ class Task:
         version: raised whenever the same study would learn something else.
         summary: one line for `laennec tasks`.
         schema: what is measured in a patient.
-        strata: groups of digital patients that `recipes` can draw from.
         headline: the metric that sums a model up; higher is better.
         model: a new model, initialised from torch's current generator; only trainable floats are exchanged,
             so it has no floating-point buffer and no BatchNorm.
@@ -63,6 +67,7 @@ class Task:
         hospitals: the folder of a federation -> hospital name -> the path that `read` takes.
         read: one hospital's real data; raises DataError without naming a patient's value.
         split: patients -> (training indices, test indices), fixed and public.
+        strata: groups of digital patients that `recipes` can draw from; none without a simulator.
         recipes: (stratum, count, seed) -> as many recipes of independent digital patients.
         simulate: recipes -> the digital patients, ready to learn from.
         export: writes the digital patients of some recipes into a folder, in a layout that `read` accepts.
@@ -75,7 +80,6 @@ class Task:
     version: int
     summary: str
     schema: tuple[Column, ...]
-    strata: tuple[str, ...]
     headline: str
     model: Callable[[], nn.Module]
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -83,8 +87,9 @@ class Task:
     hospitals: Callable[[Path], Mapping[str, Path]]
     read: Callable[[Path], Patients]
     split: Callable[[Patients], tuple[Indices, Indices]]
-    recipes: Callable[[str, int, int], list[Recipe]]
-    simulate: Callable[[list[Recipe]], Patients]
-    export: Callable[[list[Recipe], str, Path], Path]
+    strata: tuple[str, ...] = ()
+    recipes: Callable[[str, int, int], list[Recipe]] = _no_simulator
+    simulate: Callable[[list[Recipe]], Patients] = _no_simulator
+    export: Callable[[list[Recipe], str, Path], Path] = _no_simulator
     guide: str = ""
     learner: Callable[[Task, Study], Learner] | None = None

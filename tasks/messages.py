@@ -112,7 +112,7 @@ def unpack_instruction(content: RecordDict) -> Instruction:
             hospitals=_integer(values["hospitals"]),
             published=arrays,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FederationError(f"an instruction is malformed: {SAME_VERSION}") from error
 
 
@@ -163,7 +163,7 @@ def reply_from_text(text: str) -> Reply:
             worker=str(values["worker"]),
             error=None if error is None else (str(error[0]), str(error[1])),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FederationError(f"a reply is malformed: {SAME_VERSION}") from error
 
 
@@ -180,7 +180,7 @@ def _parts(content: RecordDict) -> tuple[str, dict[str, Array]]:
     try:
         text = str(content.config_records["text"]["json"])
         return text, {name: _unpack_array(value) for name, value in content.array_records["arrays"].items()}
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FederationError(f"a message is malformed: {SAME_VERSION}") from error
 
 

@@ -29,7 +29,8 @@ def read_table(path: Path, schema: Sequence[Column]) -> Values:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [(number, row) for number, row in enumerate(csv.reader(stream), 1) if any(row)]
+            reader = csv.reader(stream)
+            lines = [(reader.line_num, row) for row in reader if any(row)]
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file: check the folder given with --data") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -106,6 +107,8 @@ def _cell(where: str, text: str, column: Column) -> float:
 
 
 def _is_number(text: str) -> bool:
+    if "_" in text:  # Python reads 1_0 as 10, a hospital does not
+        return False
     try:
         float(text)
     except ValueError:

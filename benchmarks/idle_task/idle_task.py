@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simulation.recipe import Recipe
 from tasks.contract import Column, Task
 from tasks.patients import Indices, Patients, TablePatients
 
@@ -46,24 +45,11 @@ def _metrics(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     return {"agreement": -float(_loss(outputs, targets).mean())}
 
 
-def _no_recipes(stratum: str, count: int, seed: int) -> list[Recipe]:  # noqa: ARG001
-    return []
-
-
-def _no_patients(recipes: list[Recipe]) -> TablePatients:  # noqa: ARG001
-    return TablePatients(torch.zeros(0, WIDTH), torch.zeros(0))
-
-
-def _no_file(recipes: list[Recipe], hospital: str, folder: Path) -> Path:  # noqa: ARG001
-    return folder / hospital
-
-
 TASK = Task(
     name="idle",
     version=1,
     summary="a million parameters and nothing to learn",
     schema=(Column("noise", "a number"),),
-    strata=(),
     headline="agreement",
     model=lambda: nn.Linear(WIDTH, WIDTH, bias=False),
     loss=_loss,
@@ -71,7 +57,4 @@ TASK = Task(
     hospitals=_hospitals,
     read=_read,
     split=_split,
-    recipes=_no_recipes,
-    simulate=_no_patients,
-    export=_no_file,
 )

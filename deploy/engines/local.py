@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import signal
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -133,18 +134,29 @@ class LocalGrid(Grid):
         context = self._contexts[message.metadata.dst_node_id]
         if self._workers <= 1:
             return _answer(self._app, message, context)
+        try:
+            return self._submit(message, context)
+        except BrokenProcessPool:  # a worker died: this pool takes nothing more
+            self._close_pool(at_once=True)
+            return self._submit(message, context)
+
+    def _submit(self, message: Message, context: Context) -> Future[Outcome]:
+        """Hand it to the pool, which may start a worker; Ctrl-C is held back there until it is warm."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self._workers, multiprocessing.get_context("spawn"), initializer=_warm_up
             )
-        return self._pool.submit(_answer, self._app, message, context)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._pool.submit(_answer, self._app, message, context)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _result(self, message: Message, job: Future[Outcome]) -> Outcome:
-        """What the worker gave; a worker that died is an error of that hospital, and the pool starts anew."""
+        """What the worker gave; a worker that died is an error of that hospital."""
         try:
             return job.result()
         except BrokenProcessPool:
-            self._close_pool(at_once=True)
             error = Error(CLIENT_APP_RAISED, "its worker process died")
             return Message(error, reply_to=message), self._contexts[message.metadata.dst_node_id]
 
@@ -155,8 +167,11 @@ class LocalGrid(Grid):
 
 
 def _warm_up() -> None:
-    """Import what every message needs, once a worker, before the first one comes."""
+    """Import what every message needs, once a worker, before the first one comes; Ctrl-C ends it silently."""
     import client.app  # noqa: F401
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _answer(app: ClientApp, message: Message, context: Context) -> Outcome:

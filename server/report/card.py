@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -43,13 +44,16 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
             "epsilon": None,
             "delta": None,
             "unit": UNIT,
+            "neighbours": NEIGHBOURS,
             "noise": "none",
             "secure_aggregation": False,
             "covered": [],
             "not_covered": ["everything"],
+            "warnings": [],
             "versions": versions,
         }
     spent = progress.accountant.epsilon(plan.delta)
+    towards = plan.epsilon_against_a_participant(len(progress.roster))
     warnings = [] if secret_noise else [SEEDED]
     if plan.noise == "distributed":
         warnings.insert(0, TRUSTED_SUM)
@@ -58,7 +62,7 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         "statement": _statement(plan, spent, len(progress.roster)),
         "epsilon": spent,
         "epsilon_asked": plan.epsilon,
-        "epsilon_towards_another_hospital": plan.epsilon_against_a_participant(len(progress.roster)),
+        "epsilon_towards_another_hospital": towards if math.isfinite(towards) else None,
         "delta": plan.delta,
         "unit": UNIT,
         "neighbours": NEIGHBOURS,

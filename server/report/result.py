@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.round import Progress
@@ -13,9 +13,18 @@ Metrics = Mapping[str, float]
 
 
 def result(
-    progress: Progress, task: Task, card: dict[str, Any], engine: str, seconds: dict[str, float]
+    progress: Progress,
+    task: Task,
+    card: dict[str, Any],
+    *,
+    engine: str,
+    seconds: dict[str, float],
+    left_out: Sequence[tuple[int, str, str]],
 ) -> dict[str, Any]:
-    """The result of a finished study, worst hospital and all, ready for JSON."""
+    """The result of a finished study, worst hospital and all, ready for JSON.
+
+    `left_out` holds (round, hospital, reason) for each contribution that was missing.
+    """
     study = progress.study
     final = progress.history[-1].metrics
     return {
@@ -41,6 +50,7 @@ def result(
         "privacy": {key: card[key] for key in ("unit", "epsilon", "delta", "noise", "secure_aggregation")},
         "seconds": seconds,
         "history": history(progress),
+        "left_out": [{"round": number, "hospital": name, "reason": why} for number, name, why in left_out],
     }
 
 

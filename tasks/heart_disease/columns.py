@@ -35,10 +35,8 @@ SCHEMA = (
     Column("thalach", "highest heart rate reached", "beats/min", 30, 250, required=False),
     Column("exang", "angina induced by exercise", categories=(0, 1), required=False),
     Column("oldpeak", "ST depression by exercise, relative to rest", "mm", -5, 10, required=False),
-    Column(
-        "slope", "ST slope at peak exercise: 1 up, 2 flat, 3 down", categories=(0, 1, 2, 3), required=False
-    ),
-    Column("ca", "major vessels coloured by fluoroscopy", categories=(0, 1, 2, 3, 9), required=False),
+    Column("slope", "ST slope at peak exercise: 1 up, 2 flat, 3 down", categories=(1, 2, 3), required=False),
+    Column("ca", "major vessels coloured by fluoroscopy", categories=(0, 1, 2, 3), required=False),
     Column(
         "thal",
         "thallium scan: 3 normal, 6 fixed defect, 7 reversible defect",
@@ -72,7 +70,7 @@ def complete_features(values: Values) -> Tensor:
 
 
 def full_features(values: Values) -> Tensor:
-    """All thirteen measurements, each with an indicator where it may be missing; shape (patient, 32).
+    """All thirteen measurements, each with an indicator where it may be missing; shape (patient, 31).
 
     A missing value stands at the centre of its clinical range, or in no category, and its indicator is 1.
     A cholesterol or a blood pressure of 0 was not measured: nobody lives with either.

@@ -40,7 +40,7 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     assert (tmp_path / "home" / "studies" / "state").read_text() == "new"
 
 
-@pytest.mark.parametrize("broken", [(os, "fsync"), (Path, "replace")])
+@pytest.mark.parametrize("broken", [(os, "fsync"), (Path, "replace")], ids=["fsync", "replace"])
 def test_a_failure_midway_leaves_the_old_content_and_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: tuple[object, str]
 ) -> None:
