@@ -13,9 +13,9 @@ Three things to know when reading the numbers:
 
 - A fold's training part is 80 % of what the real study learns from, while the noise on a sum of clipped
   gradients does not depend on how many patients are in it. So the private scores are a little pessimistic.
-- A few hundred patients leave neighbouring settings indistinguishable, and four equal voices give the smallest
-  hospital a quarter of the score. In the complete cohort all of Switzerland's training patients are sick, so
-  that accuracy there rewards a model which calls everybody sick, and with it few and short steps.
+- A few hundred patients cannot tell neighbouring settings apart, and with four equal voices the smallest
+  hospital is a quarter of the score. In the complete cohort all of Switzerland's training patients are sick,
+  so that accuracy there rewards a model which calls everybody sick, and with it few and short steps.
 - The choice itself looks at training patients without noise, and no ε of a study covers that. It is sound for
   public records such as these; with patients of your own, take the settings as they are, or choose them on
   digital patients.

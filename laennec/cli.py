@@ -106,7 +106,9 @@ def run(
     resumed = resumes_at(terms, out)
     with screen.rounds(quiet=json) as follow:
         if resumed and not json:
-            screen.err.print(f"Going on with the unfinished run in {out}, at round {resumed}.")
+            screen.err.print(
+                f"Going on with the unfinished run in {out}, at round {resumed}.", soft_wrap=True
+            )
         watch = follow(terms.name, terms.rounds)
         finished = run_study(terms, nodes, _machine(engine, workers, secret_noise=secret_noise), out, watch)
     if json:

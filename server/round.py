@@ -21,7 +21,7 @@ from tasks.contract import Task
 from tasks.learners import learner_for
 from tasks.learners.contract import State, Total, add_up
 from tasks.learners.statistics import count_of_patients
-from tasks.messages import Instruction, Phase, Reply
+from tasks.messages import SAME_VERSION, Instruction, Phase, Reply
 from tasks.study import Study
 
 Course = Literal["enrol", "train", "report", "done"]
@@ -157,7 +157,13 @@ def _trained(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pr
             f"{fewest(progress.study, len(progress.roster))} of {len(progress.roster)} hospitals: "
             "run it again, it goes on from here"
         )
-    state = learner_for(task, progress.study).combine(progress.state, _sum(replies, names))
+    try:
+        state = learner_for(task, progress.study).combine(progress.state, _sum(replies, names))
+    except ValueError as error:
+        raise FederationError(
+            f"round {progress.round}: the contributions of {', '.join(names)} do not fit the model: "
+            f"{SAME_VERSION}"
+        ) from error
     if not np.isfinite(state.model).all():
         raise FederationError(
             f"round {progress.round}: the model left the finite numbers: lower the learning rate"

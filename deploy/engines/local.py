@@ -23,6 +23,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from client.hospital import Settings
+from deploy.engines.worker import warm_up
 
 Outcome = tuple[Message, Context]
 # Flower's code for a ClientApp that raised; its own enumeration is not public.
@@ -141,10 +142,10 @@ class LocalGrid(Grid):
             return self._submit(message, context)
 
     def _submit(self, message: Message, context: Context) -> Future[Outcome]:
-        """Hand it to the pool, which may start a worker; Ctrl-C is held back there until it is warm."""
+        """Hand it to the pool; a worker that this starts holds Ctrl-C back until `warm_up` lets it in."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self._workers, multiprocessing.get_context("spawn"), initializer=_warm_up
+                self._workers, multiprocessing.get_context("spawn"), initializer=warm_up
             )
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -164,14 +165,6 @@ class LocalGrid(Grid):
         if self._pool is not None:
             self._pool.shutdown(wait=not at_once, cancel_futures=True)
             self._pool = None
-
-
-def _warm_up() -> None:
-    """Import what every message needs, once a worker, before the first one comes; Ctrl-C ends it silently."""
-    import client.app  # noqa: F401
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _answer(app: ClientApp, message: Message, context: Context) -> Outcome:

@@ -61,29 +61,38 @@ LEFT_OUT_BY_FLAMBY = ("slope", "ca", "thal")
 
 
 def complete_features(values: Values) -> Tensor:
-    """FLamby's thirteen features in clinical units, shape (patient, 13); every value must be present."""
+    """FLamby's thirteen features in clinical units, every value present, and one more; shape (patient, 14).
+
+    The last one says that cholesterol is 0, which is how two hospitals wrote that it was not measured.
+    """
     columns = [_scaled(values, name) for name in ("age", "sex", "trestbps", "chol", "fbs", "thalach")]
     columns += [_scaled(values, name) for name in ("exang", "oldpeak")]
     columns += [_is(values, "cp", code) for code in (2, 3, 4)]
     columns += [_is(values, "restecg", code) for code in (1, 2)]
-    return _unit_rows(columns)
+    columns.append(_is(values, "chol", 0))
+    return _stack(columns)
 
 
 def full_features(values: Values) -> Tensor:
     """All thirteen measurements, each with an indicator where it may be missing; shape (patient, 31).
 
     A missing value stands at the centre of its clinical range, or in no category, and its indicator is 1.
-    A cholesterol or a blood pressure of 0 was not measured: nobody lives with either.
     """
-    values = dict(values)
-    for name in ("chol", "trestbps"):
-        values[name] = np.where(values[name] == 0, np.nan, values[name])
+    values = _measured(values)
     columns = [_scaled(values, name) for name in ("age", "sex", *list(CLINICAL_RANGES)[1:], "fbs", "exang")]
     for name, codes in (("cp", (2, 3, 4)), ("restecg", (1, 2)), ("slope", (1, 2, 3)), ("thal", (3, 6, 7))):
         columns += [_is(values, name, code) for code in codes]
     columns.append(np.nan_to_num(values["ca"] / 3.0))
-    columns += [np.isnan(values[c.name]).astype(float) for c in SCHEMA if not c.required]
-    return _unit_rows(columns)
+    columns += [_missing(values, column.name) for column in SCHEMA if not column.required]
+    return _stack(columns)
+
+
+def _measured(values: Values) -> Values:
+    """The values with NaN for a cholesterol or a blood pressure of 0: nobody lives with either."""
+    return {
+        name: np.where(column == 0, np.nan, column) if name in ("chol", "trestbps") else column
+        for name, column in values.items()
+    }
 
 
 def _scaled(values: Values, name: str) -> Floats:
@@ -95,8 +104,9 @@ def _is(values: Values, name: str, code: int) -> Floats:
     return np.asarray(values[name] == code, dtype=np.float64)
 
 
-def _unit_rows(columns: list[Floats]) -> Tensor:
-    """Rows longer than 1 are brought to L2 norm 1, which bounds a logistic gradient without clipping it."""
-    rows = np.stack(columns, axis=1)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return torch.from_numpy((rows / np.maximum(norms, 1.0)).astype(np.float32))
+def _missing(values: Values, name: str) -> Floats:
+    return np.isnan(values[name]).astype(np.float64)
+
+
+def _stack(columns: list[Floats]) -> Tensor:
+    return torch.from_numpy(np.stack(columns, axis=1).astype(np.float32))

@@ -24,15 +24,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These models are too small for more, and the tests run side by side already."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def linear() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(36, 1))
 

@@ -15,7 +15,6 @@ from privacy.plan import Noise, PrivacyPlan
 from privacy.randomness import Stream, seeded_key
 from tasks.heart_disease.task import COMPLETE
 from tasks.learners.contract import Learner, State, Visit, add_up
-from tasks.learners.gradient import GradientLearner
 from tasks.learners.local_training import LocalTraining
 from tasks.learners.statistics import count_of_patients
 from tasks.learners.strategies import STRATEGIES
@@ -47,11 +46,16 @@ def patients(seed: int, count: int, shift: float = 0.0, tilt: float = 0.0) -> Ta
     )
 
 
+def rows(group: TablePatients) -> Floats:
+    """Measurements and a constant, shape (patient, parameter)."""
+    return np.column_stack([group.inputs.numpy().astype(float), np.ones(len(group))])
+
+
 def gradients(model: Array, group: TablePatients) -> Floats:
     """Each patient's gradient of the logistic loss, (σ(xw + b) − y)·(x, 1), by numpy in double precision."""
-    rows = np.column_stack([group.inputs.numpy().astype(float), np.ones(len(group))])
-    residuals = 1 / (1 + np.exp(-rows @ model.astype(float))) - group.targets.numpy()
-    return residuals[:, None] * rows
+    x = rows(group)
+    residuals = 1 / (1 + np.exp(-x @ model.astype(float))) - group.targets.numpy()
+    return residuals[:, None] * x
 
 
 def together(groups: Sequence[TablePatients]) -> TablePatients:
@@ -125,8 +129,3 @@ class Federation:
             vectors.append(contribution.vector)
             self.memories[who] = {**memory, **kept}
         return vectors
-
-
-def starting_at(base: GradientLearner, model: Array) -> State:
-    """The learner's first state, but from that model."""
-    return State(model, base.begin().slots)
