@@ -9,6 +9,7 @@ progress to the same end, bit for bit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -210,7 +211,8 @@ def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:
     """Every reply belongs to this study, phase and round, and has the size of the others."""
     if not replies:
         raise FederationError(f"{progress.phase}, round {progress.round}: no hospital replied")
-    sizes = {reply.vector.shape for reply in replies.values() if reply.vector is not None}
+    sizes = Counter(reply.vector.shape for reply in replies.values() if reply.vector is not None)
+    usual = max(sizes, key=lambda size: sizes[size], default=None)
     for name, reply in replies.items():
         problem = None
         if (reply.digest, reply.phase, reply.round) != (
@@ -221,7 +223,7 @@ def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:
             problem = "answered another study or round"
         elif progress.roster and name not in progress.names:
             problem = "is not on the roster"
-        elif len(sizes) > 1:
-            problem = "and others sent contributions of different sizes"
+        elif reply.vector is not None and reply.vector.shape != usual:
+            problem = "sent a contribution of another size than most"
         if problem:
             raise FederationError(f"round {progress.round}: hospital {name} {problem}: its reply was refused")

@@ -61,15 +61,11 @@ LEFT_OUT_BY_FLAMBY = ("slope", "ca", "thal")
 
 
 def complete_features(values: Values) -> Tensor:
-    """FLamby's thirteen features in clinical units, every value present, and one more; shape (patient, 14).
-
-    The last one says that cholesterol is 0, which is how two hospitals wrote that it was not measured.
-    """
+    """FLamby's thirteen features in clinical units, shape (patient, 13); every value must be present."""
     columns = [_scaled(values, name) for name in ("age", "sex", "trestbps", "chol", "fbs", "thalach")]
     columns += [_scaled(values, name) for name in ("exang", "oldpeak")]
     columns += [_is(values, "cp", code) for code in (2, 3, 4)]
     columns += [_is(values, "restecg", code) for code in (1, 2)]
-    columns.append(_is(values, "chol", 0))
     return _stack(columns)
 
 

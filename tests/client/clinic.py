@@ -44,7 +44,9 @@ def export(folder: Path, name: str, stratum: str, count: int = PATIENTS) -> Path
     return TASK.export(TASK.recipes(stratum, count, 3), name, folder)
 
 
-def instruction(terms: Study, phase: Phase, number: int, hospitals: int = 4, model: Array | None = None) -> Instruction:
+def instruction(
+    terms: Study, phase: Phase, number: int, hospitals: int = 4, model: Array | None = None
+) -> Instruction:
     """What the coordinator of that study would send, with the model as it starts or with that one."""
     learner = learner_for(TASK, terms)
     published = {} if phase == "enrol" else learner.publish(learner.begin())
@@ -93,7 +95,9 @@ class Clinic:
     def answer(self, asked: Instruction, terms: Study) -> Reply:
         return answer(asked, self.settings, self.store(terms))
 
-    def ask(self, terms: Study, phase: Phase, number: int, hospitals: int = 4, model: Array | None = None) -> Reply:
+    def ask(
+        self, terms: Study, phase: Phase, number: int, hospitals: int = 4, model: Array | None = None
+    ) -> Reply:
         return self.answer(instruction(terms, phase, number, hospitals, model), terms)
 
     def send(self, asked: Instruction) -> Reply:

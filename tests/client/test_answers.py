@@ -16,7 +16,7 @@ from tasks.messages import pack_reply
 
 PRIVATE = clinic.study()
 FREE = clinic.study(None)
-SIZE = 14
+SIZE = learner_for(clinic.TASK, FREE).begin().model.size
 
 
 def test_enrolment_of_a_private_study_gives_one_noisy_count(hospital: Clinic) -> None:
@@ -60,7 +60,10 @@ def test_the_same_round_asked_again_gets_the_same_bytes_and_spends_nothing(brest
         first = secret.ask(PRIVATE, phase, number)
         before = secret.memory(PRIVATE)
         again = secret.ask(PRIVATE, phase, number)
-        assert pack_reply(again).config_records["text"]["json"] == pack_reply(first).config_records["text"]["json"]
+        assert (
+            pack_reply(again).config_records["text"]["json"]
+            == pack_reply(first).config_records["text"]["json"]
+        )
         assert clinic.same(first, again)
         assert secret.memory(PRIVATE).accountant == before.accountant
     assert secret.memory(PRIVATE).accountant == clinic.plan(PRIVATE).cost()
@@ -128,7 +131,9 @@ def test_a_study_in_other_words_with_the_same_digest_is_accepted(brest: Clinic) 
 
 
 @pytest.mark.parametrize("change", [{"task": "heart-failure"}, {"task_version": 2}])
-def test_a_task_that_is_not_installed_in_that_version_is_refused(brest: Clinic, change: dict[str, object]) -> None:
+def test_a_task_that_is_not_installed_in_that_version_is_refused(
+    brest: Clinic, change: dict[str, object]
+) -> None:
     terms = FREE.model_copy(update=change)
     asked = replace(clinic.instruction(FREE, "train", 1), study=terms.to_toml(), digest=terms.digest)
     with pytest.raises(TaskError):
@@ -142,7 +147,10 @@ def test_secret_noise_is_new_in_every_run_and_seeded_noise_is_not(table: Path, n
     def vectors(**changes: object) -> list[np.ndarray]:
         runs = [Clinic(table).but(**changes) for _ in range(2)]
         counts = [run.ask(terms, "enrol", 0).vector for run in runs]
-        return [np.append(run.ask(terms, "train", 1).vector, count) for run, count in zip(runs, counts, strict=True)]
+        return [
+            np.append(run.ask(terms, "train", 1).vector, count)
+            for run, count in zip(runs, counts, strict=True)
+        ]
 
     seeded, secret = vectors(secret_noise=False), vectors(secret_noise=True)
     np.testing.assert_array_equal(*seeded)
@@ -151,7 +159,12 @@ def test_secret_noise_is_new_in_every_run_and_seeded_noise_is_not(table: Path, n
 
 def test_two_hospitals_rounds_and_seeds_never_share_noise(table: Path) -> None:
     """The same patients at the same model: whatever differs is noise."""
-    runs = [(PRIVATE, "brest", 1), (PRIVATE, "brest", 2), (PRIVATE, "caen", 1), (PRIVATE.with_seed(2), "brest", 1)]
+    runs = [
+        (PRIVATE, "brest", 1),
+        (PRIVATE, "brest", 2),
+        (PRIVATE, "caen", 1),
+        (PRIVATE.with_seed(2), "brest", 1),
+    ]
     vectors = [Clinic(table, name=name).ask(terms, "train", n).vector for terms, name, n in runs]
     for one in range(len(vectors)):
         for other in range(one):
@@ -171,5 +184,4 @@ def test_without_privacy_a_contribution_is_the_learner_s_own(hospital: Clinic) -
     patients = cohort("heart-disease", hospital.settings.sources).training
     assert reply.noise == 0.0
     assert reply.vector[-1] == len(patients)
-    learner = learner_for(clinic.TASK, FREE)
-    assert reply.vector.shape == (learner.begin().model.size + 1,)
+    assert reply.vector.shape == (SIZE + 1,)

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ground.arrays import Array
-from ground.errors import FederationError, UsageError
 from server import checkpoint
 from server.round import Progress, begin, fewest, instruction, step
 from tasks.messages import Instruction, Reply

@@ -38,7 +38,9 @@ CLIPS = st.sampled_from([0.05, 0.5, 1e6])
 def no_noise_is_searched_for() -> Iterator[None]:
     """Combining reads the sampling rate of the study's plan, and nothing that takes seconds to find."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PrivacyPlan, "design", lambda sampling_rate, **_: paper.plan(sampling_rate=sampling_rate))
+        patch.setattr(
+            PrivacyPlan, "design", lambda sampling_rate, **_: paper.plan(sampling_rate=sampling_rate)
+        )
         yield
 
 
@@ -55,7 +57,9 @@ def clipped(model: Array, group: TablePatients, clip: float) -> Array:
 
 @given(st.sets(st.integers(1, 39), max_size=4), CLIPS)
 @settings(deadline=None, max_examples=40)
-def test_without_noise_all_hospitals_together_take_one_pooled_clipped_step(cuts: set[int], clip: float) -> None:
+def test_without_noise_all_hospitals_together_take_one_pooled_clipped_step(
+    cuts: set[int], clip: float
+) -> None:
     noiseless = replace(paper.plan(clip=clip), noise_multiplier=0.0, count_noise_multiplier=0.0)
     federation = paper.Federation(LEARNER, split(tuple(cuts)), noiseless)
     federation.state = State(MODEL)
@@ -92,7 +96,9 @@ def test_a_share_of_the_noise_is_in_every_vector_and_is_what_the_contribution_sa
 
 
 def test_a_contribution_says_its_bound_and_one_release() -> None:
-    contribution, kept = LEARNER.contribute(paper.visit(EVERYBODY, {"model": MODEL}, plan=paper.plan(clip=0.3)))
+    contribution, kept = LEARNER.contribute(
+        paper.visit(EVERYBODY, {"model": MODEL}, plan=paper.plan(clip=0.3))
+    )
     assert (contribution.bound, contribution.releases) == (0.3, 1)
     assert kept == {}
 

@@ -102,9 +102,9 @@ def test_the_true_number_of_patients_is_not_in_a_private_vector() -> None:
     quiet = replace(paper.plan("local"), noise_multiplier=0.0)
     groups = [EVERYBODY, EVERYBODY.subset(np.arange(49))]
     weights = [
-        paper.learner().contribute(
-            paper.visit(group, {"model": MODEL}, {"patients": np.array([47.5])}, plan=quiet)
-        )[0].vector[-1]
+        paper.learner()
+        .contribute(paper.visit(group, {"model": MODEL}, {"patients": np.array([47.5])}, plan=quiet))[0]
+        .vector[-1]
         for group in groups
     ]
     assert weights == [47.5, 47.5]
@@ -142,7 +142,9 @@ def test_a_model_of_another_size_is_refused(parameters: int) -> None:
 def test_a_server_learning_rate_scales_the_mean_change() -> None:
     ends = []
     for rate in (1.0, 0.25):
-        federation = paper.Federation(paper.learner(learning_rate=RATE, server_learning_rate=rate), split([20]))
+        federation = paper.Federation(
+            paper.learner(learning_rate=RATE, server_learning_rate=rate), split([20])
+        )
         federation.state = State(MODEL)
         ends.append(federation.go(1).state.model - MODEL)
     np.testing.assert_allclose(ends[1], 0.25 * ends[0], atol=1e-6)

@@ -15,7 +15,9 @@ def groups(sizes: list[int]) -> list[TablePatients]:
     """Everybody is another number, so that nobody can be taken for somebody else."""
     numbers = torch.arange(sum(sizes), dtype=torch.float32)
     return [
-        TablePatients(part[:, None] * torch.tensor([1.0, -2.0]), part * 10, {"too young": len(part), "odd": 1})
+        TablePatients(
+            part[:, None] * torch.tensor([1.0, -2.0]), part * 10, {"too young": len(part), "odd": 1}
+        )
         for part in numbers.split(sizes)
     ]
 
@@ -40,7 +42,9 @@ def test_a_pooled_batch_is_that_of_the_concatenation(sizes: list[int], data: st.
 
 @given(SIZES, st.data())
 @settings(deadline=None)
-def test_a_pooled_subset_has_those_patients_grouped_by_hospital(sizes: list[int], data: st.DataObject) -> None:
+def test_a_pooled_subset_has_those_patients_grouped_by_hospital(
+    sizes: list[int], data: st.DataObject
+) -> None:
     everybody = list(range(sum(sizes)))
     chosen = data.draw(st.lists(st.sampled_from(everybody), unique=True))
     subset = PooledPatients(groups(sizes)).subset(np.asarray(chosen, dtype=np.int64))

@@ -81,7 +81,7 @@ def test_a_package_that_takes_the_name_of_another_task_is_refused(install: Insta
 
 def test_an_entry_point_that_is_no_task_is_refused_by_name(install: Install) -> None:
     install("useless_task", "TASK = 'heart-disease'\n")
-    with pytest.raises(TaskError, match="entry point mine in group laennec.tasks is not a Task"):
+    with pytest.raises(TaskError, match=r"entry point mine in group laennec\.tasks is not a Task"):
         installed()
 
 

@@ -23,11 +23,15 @@ def optimum(groups: list[paper.TablePatients]) -> paper.Floats:
     x, rows = np.zeros(4), paper.rows(everybody)
     for _ in range(30):
         p = 1 / (1 + np.exp(-rows @ x))
-        x = x - np.linalg.solve(rows.T @ (rows * (p * (1 - p))[:, None]), paper.gradients(x, everybody).sum(axis=0))
+        x = x - np.linalg.solve(
+            rows.T @ (rows * (p * (1 - p))[:, None]), paper.gradients(x, everybody).sum(axis=0)
+        )
     return x
 
 
-def after(strategy: str, groups: list[paper.TablePatients], rounds: int, **training: float) -> paper.Federation:
+def after(
+    strategy: str, groups: list[paper.TablePatients], rounds: int, **training: float
+) -> paper.Federation:
     return paper.Federation(paper.learner(strategy, **training), groups).go(rounds)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ground.errors import DataError
+from ground.errors import DataError, TaskError
 from privacy.gradients import PatientGradients
 from simulation.recipe import Recipe
 from tasks.contract import Task
@@ -23,7 +25,13 @@ from tasks.registry import installed
 COUNT = 60
 VALUE = "87654321"
 
-pytestmark = pytest.mark.parametrize("task", [pytest.param(t, id=name) for name, t in installed().items()])
+
+def of(tasks: Iterable[Task]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("task", [pytest.param(task, id=task.name) for task in tasks])
+
+
+every_task = of(installed().values())
+every_task_with_a_simulator = of(task for task in installed().values() if task.strata)
 
 
 @cache
@@ -60,6 +68,7 @@ def trained_a_little(task: Task) -> nn.Module:
     return model
 
 
+@every_task
 def test_a_task_introduces_itself(task: Task) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", task.name)
     assert task.version >= 1
@@ -70,12 +79,25 @@ def test_a_task_introduces_itself(task: Task) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_there_are_strata_and_recipes_for_each(task: Task) -> None:
-    assert task.strata
+def test_our_own_tasks_have_simulators() -> None:
+    assert {"heart-disease", "heart-disease-full"} <= {t.name for t in installed().values() if t.strata}
+
+
+def test_a_task_without_a_simulator_asks_for_real_data() -> None:
+    plain = {f.name: None for f in fields(Task) if f.default is MISSING and f.default_factory is MISSING}
+    task = Task(**plain)
+    for function in (task.recipes, task.simulate, task.export):
+        with pytest.raises(TaskError, match="no simulator of digital patients: give --data"):
+            function("somewhere", 1, 1)
+
+
+@every_task_with_a_simulator
+def test_there_are_as_many_recipes_of_each_stratum_as_asked_for(task: Task) -> None:
     for stratum in task.strata:
         assert len(recipes(task, stratum)) == COUNT
 
 
+@every_task_with_a_simulator
 def test_the_same_request_gives_the_same_recipes_and_the_same_patients(task: Task) -> None:
     for stratum in task.strata:
         again = task.recipes(stratum, COUNT, 5)
@@ -85,6 +107,7 @@ def test_the_same_request_gives_the_same_recipes_and_the_same_patients(task: Tas
         torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
+@every_task_with_a_simulator
 def test_exported_patients_are_found_and_read_back_as_they_were(task: Task, tmp_path: Path) -> None:
     paths = {name: task.export(recipes(task, name), f"{name}-export", tmp_path) for name in task.strata}
     found = task.hospitals(tmp_path)
@@ -95,12 +118,14 @@ def test_exported_patients_are_found_and_read_back_as_they_were(task: Task, tmp_
         torch.testing.assert_close(batch(real), batch(made))
 
 
+@every_task
 def test_a_model_has_no_floating_buffer_and_no_batch_norm(task: Task) -> None:
     model = task.model()
     assert not [name for name, buffer in model.named_buffers() if buffer.is_floating_point()]
     assert not [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 
+@every_task_with_a_simulator
 def test_a_model_gives_gradients_per_patient_that_add_up(task: Task) -> None:
     model, (inputs, targets) = trained_a_little(task), batch(digital(task))
     mean = mean_gradient(task, model, inputs, targets)
@@ -110,6 +135,7 @@ def test_a_model_gives_gradients_per_patient_that_add_up(task: Task) -> None:
     torch.testing.assert_close(rows.mean(dim=0), mean, rtol=1e-4, atol=1e-6)
 
 
+@every_task
 def test_a_seed_gives_one_model(task: Task) -> None:
     first = initial_vector(task, 11)
     torch.rand(3)
@@ -117,6 +143,7 @@ def test_a_seed_gives_one_model(task: Task) -> None:
     assert first.dtype == np.float32
 
 
+@every_task_with_a_simulator
 def test_every_patient_has_one_finite_output_and_one_finite_loss(task: Task) -> None:
     inputs, targets = batch(digital(task))
     outputs = task.model()(inputs)
@@ -127,6 +154,7 @@ def test_every_patient_has_one_finite_output_and_one_finite_loss(task: Task) -> 
     assert loss.isfinite().all()
 
 
+@every_task_with_a_simulator
 @pytest.mark.parametrize("changed", [0, 7, 29])
 def test_another_patient_changes_her_own_loss_alone(task: Task, changed: int) -> None:
     inputs, targets = batch(digital(task))
@@ -138,6 +166,7 @@ def test_another_patient_changes_her_own_loss_alone(task: Task, changed: int) ->
     torch.testing.assert_close(after[others], before[others])
 
 
+@every_task_with_a_simulator
 def test_metrics_name_the_headline_and_are_finite_on_mixed_labels(task: Task) -> None:
     inputs, targets = batch(digital(task))
     assert len(targets.unique()) > 1
@@ -147,16 +176,18 @@ def test_metrics_name_the_headline_and_are_finite_on_mixed_labels(task: Task) ->
     assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values())
 
 
+@every_task_with_a_simulator
 def test_a_split_covers_all_patients_once_and_is_fixed(task: Task) -> None:
     patients = digital(task)
     training, test = task.split(patients)
     np.testing.assert_array_equal(np.sort(np.concatenate([training, test])), everybody(patients))
     assert len(training) > len(test) > 0
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     for first, again in zip((training, test), task.split(patients), strict=True):
         np.testing.assert_array_equal(first, again)
 
 
+@every_task_with_a_simulator
 def test_a_few_steps_make_the_mean_loss_smaller(task: Task) -> None:
     torch.manual_seed(0)
     model, (inputs, targets) = task.model(), batch(digital(task))
@@ -169,6 +200,7 @@ def test_a_few_steps_make_the_mean_loss_smaller(task: Task) -> None:
     assert task.loss(model(inputs), targets).mean().item() < 0.98 * start
 
 
+@every_task_with_a_simulator
 def test_data_that_cannot_be_read_is_refused_without_a_value(task: Task, tmp_path: Path) -> None:
     path = task.export(recipes(task), "broken", tmp_path)
     for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
@@ -179,6 +211,7 @@ def test_data_that_cannot_be_read_is_refused_without_a_value(task: Task, tmp_pat
     assert "\n" not in str(caught.value)
 
 
+@every_task
 def test_a_folder_without_a_hospital_is_refused_by_name(task: Task, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(DataError, match=re.escape(str(folder))):
