@@ -34,6 +34,8 @@ class Settings:
         secret_noise: draw noise from the operating system; False makes it repeatable from the study's seed,
             which is for simulations alone.
         discloses: let counts and metrics leave in the clear, as on a machine whose owner has all the data.
+        trusts_sum: take part in studies whose noise is complete only in a sum that others compute in the
+            clear; the one-machine engines set it.
 
     """
 
@@ -42,6 +44,7 @@ class Settings:
     home: Path | None = None
     secret_noise: bool = True
     discloses: bool = False
+    trusts_sum: bool = False
 
     def to_config(self) -> dict[str, str | bool]:
         """As Flower's node configuration holds it."""
@@ -51,6 +54,7 @@ class Settings:
             "home": "" if self.home is None else str(self.home),
             "secret-noise": self.secret_noise,
             "discloses": self.discloses,
+            "trusts-sum": self.trusts_sum,
         }
 
     @staticmethod
@@ -68,6 +72,7 @@ class Settings:
             home=Path(home) if home else None,
             secret_noise=bool(config.get("secret-noise", True)),
             discloses=bool(config.get("discloses", False)),
+            trusts_sum=bool(config.get("trusts-sum", False)),
         )
 
 

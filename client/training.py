@@ -37,8 +37,13 @@ def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
         stored = memory.answer_to(instruction.round)
         if stored is not None:
             return stored
-    patients = cohort(task.name, settings.sources)
     plan = study.plan()
+    if plan is not None and plan.noise == "distributed" and not settings.trusts_sum:
+        raise PrivacyError(
+            "this hospital trusts no sum, and the study's noise is complete only in the sum: "
+            'ask for noise = "local"'
+        )
+    patients = cohort(task.name, settings.sources)
     reply = Reply(
         hospital=settings.name,
         phase=instruction.phase,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -82,6 +82,7 @@ def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_nois
             home=None if home is None else home / name,
             secret_noise=secret_noise,
             discloses=True,
+            trusts_sum=True,
         )
         for name, source in found.items()
     ]
@@ -90,7 +91,7 @@ def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_nois
 def pooled(hospitals: Sequence[Settings]) -> Settings:
     """All hospitals' patients as one hospital's: what learning without any border would give."""
     sources = tuple(source for hospital in hospitals for source in hospital.sources)
-    return Settings("pooled", sources, secret_noise=hospitals[0].secret_noise, discloses=True)
+    return replace(hospitals[0], name="pooled", sources=sources, home=None)
 
 
 def federate(

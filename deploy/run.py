@@ -117,7 +117,17 @@ def model_file(outcome: Outcome) -> bytes:
     model = model_from(find(study.task), state.model)
     tensors = {name: value.detach().numpy() for name, value in model.named_parameters()}
     metadata = {"task": study.task, "task-version": str(study.task_version), "digest": study.digest}
-    return save(tensors, metadata=metadata)
+    return _in_order(save(tensors, metadata=metadata))
+
+
+def _in_order(file: bytes) -> bytes:
+    """The same safetensors file with its metadata sorted, so that one model is one file, byte for byte."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def to_json(values: dict[str, Any]) -> str:

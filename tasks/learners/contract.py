@@ -107,11 +107,12 @@ class Learner(Protocol):
 
 
 def add_up(vectors: list[Array]) -> Total:
-    """The plain sum, in the order given and in float64: on one machine, by a coordinator that is trusted.
+    """The plain sum, in the order given: on one machine, by a coordinator that is trusted.
 
-    Stretch by stretch, each of which stays in the processor's cache while all vectors are added to it.
+    Stretch by stretch, each of which stays in the processor's cache while all vectors are added to it. In
+    float32 the sum over K hospitals is off by at most K·6e-8 of the values, far below any noise.
     """
-    total = vectors[0].astype(np.float64)
+    total = np.array(vectors[0])
     for start in range(0, total.size, STRETCH):
         part = total[start : start + STRETCH]
         for vector in vectors[1:]:

@@ -80,11 +80,14 @@ class Clinic:
     name: str = "brest"
     secret_noise: bool = False
     discloses: bool = False
+    trusts_sum: bool = True
     state: RecordDict = field(default_factory=RecordDict)
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.name, (str(self.table),), self.home, self.secret_noise, self.discloses)
+        return Settings(
+            self.name, (str(self.table),), self.home, self.secret_noise, self.discloses, self.trusts_sum
+        )
 
     def store(self, terms: Study) -> Store:
         return Store(self.home, terms.digest, self.state)

@@ -9,7 +9,7 @@ import pytest
 from clinic import Clinic
 
 from client.hospital import cohort
-from ground.errors import FederationError, StudyError, TaskError
+from ground.errors import FederationError, PrivacyError, StudyError, TaskError
 from tasks.learners import learner_for
 from tasks.learners.model import evaluate
 from tasks.messages import pack_reply
@@ -185,3 +185,16 @@ def test_without_privacy_a_contribution_is_the_learner_s_own(hospital: Clinic) -
     assert reply.noise == 0.0
     assert reply.vector[-1] == len(patients)
     assert reply.vector.shape == (SIZE + 1,)
+
+
+def test_a_hospital_trusts_no_sum_unless_told_to(brest: Clinic) -> None:
+    wary = brest.but(trusts_sum=False)
+    with pytest.raises(PrivacyError, match="trusts no sum"):
+        wary.ask(PRIVATE, "enrol", 0)
+    assert wary.memory(PRIVATE).round == -1
+
+
+def test_a_hospital_that_trusts_no_sum_still_learns_with_noise_of_its_own(brest: Clinic) -> None:
+    assert PRIVATE.privacy is not None
+    local = PRIVATE.model_copy(update={"privacy": PRIVATE.privacy.model_copy(update={"noise": "local"})})
+    assert brest.but(trusts_sum=False).ask(local, "enrol", 0).vector is not None

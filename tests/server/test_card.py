@@ -21,9 +21,8 @@ EACH_NOISE = pytest.mark.parametrize("noise", ["distributed", "local"])
 
 
 def private(noise: Noise = "distributed", epsilon: float = 2.0, minimum: int = 3) -> Study:
-    return study(
-        f'[privacy]\nepsilon = {epsilon}\nnoise = "{noise}"\nminimum-hospitals = {minimum}\nsampling-rate = 0.5\n'
-    )
+    terms = f'epsilon = {epsilon}\nnoise = "{noise}"\nminimum-hospitals = {minimum}\nsampling-rate = 0.5\n'
+    return study(f"[privacy]\n{terms}")
 
 
 def finished(terms: Study, names: tuple[str, ...] = NAMES) -> Progress:
@@ -44,7 +43,7 @@ def test_a_card_says_all_that_a_claim_must_state(noise: Noise) -> None:
 
 
 @EACH_NOISE
-@pytest.mark.parametrize("epsilon", [0.3, 2.0, 8.0])
+@pytest.mark.parametrize("epsilon", [0.5, 2.0])
 def test_a_finished_study_spent_no_more_than_was_asked_and_nearly_all_of_it(
     noise: Noise, epsilon: float
 ) -> None:

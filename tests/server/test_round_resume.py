@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+import torch
 from flwr.app import ConfigRecord, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from tasks.messages import Instruction, Reply, reply_to_text
 from tasks.registry import find
 from tasks.study import Study, parse
 
+torch.set_num_threads(1)  # as at a hospital: client/app.py
 TASK = find("heart-disease")
 NAMES = ("cleveland", "hungary", "long-beach")
 DISTRIBUTED = "[privacy]\nepsilon = 2.0\nsampling-rate = 0.5\n"

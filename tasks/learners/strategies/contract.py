@@ -55,4 +55,5 @@ class Strategy:
     def update(self, state: State, change: Array, training: Training) -> State:
         """The state after the mean change of the model: x ← x + η·Δ, η = 1 unless the study sets it."""
         rate = training.server_learning_rate or 1.0
-        return State((state.model + rate * change).astype(state.model.dtype), state.slots)
+        step = change if rate == 1.0 else rate * change
+        return State((state.model + step).astype(state.model.dtype, copy=False), state.slots)

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from studies import ALL, DISTRIBUTED, FREE
+
+from client.evaluation import load_model
+from client.hospital import Settings
+from deploy import run as module
+from deploy.compare import plans, run_arm
+from deploy.federation import Machine
+from deploy.run import Run, resumes_at, run, to_json, write_comparison
+from ground.errors import StateError
+from server import checkpoint
+from server.events import Advanced, Event
+from tasks.registry import find
+from tasks.study import Study, load
+
+FILES = ["model.safetensors", "privacy.json", "report.html", "result.json", "study.toml"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def interrupt_after(number: int, study: Study, hospitals: Sequence[Settings], out: Path) -> None:
+    """Leave an unfinished run in which that round was completed."""
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Advanced) and event.round == number:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study, hospitals, Machine(), out, watch)
+
+
+@pytest.fixture(scope="module")
+def finished(hospitals: Sequence[Settings], tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    out = tmp_path_factory.mktemp("out")
+    return run(DISTRIBUTED, hospitals, Machine(), out), out
+
+
+def test_a_run_leaves_its_five_files_and_no_state(finished: tuple[Run, Path]) -> None:
+    assert names(finished[1]) == FILES
+
+
+def test_the_result_on_disk_is_the_result(finished: tuple[Run, Path]) -> None:
+    written, out = finished
+    assert json.loads((out / "result.json").read_text()) == written.result
+    assert written.result["digest"] == DISTRIBUTED.digest
+    assert json.loads((out / "privacy.json").read_text()) == written.card
+
+
+def test_the_study_on_disk_is_the_study(finished: tuple[Run, Path]) -> None:
+    assert load(finished[1] / "study.toml") == DISTRIBUTED
+
+
+def test_the_model_on_disk_is_the_shared_model_and_says_what_it_was_trained_for(
+    finished: tuple[Run, Path],
+) -> None:
+    written, out = finished
+    model = load_model(out / "model.safetensors", find("heart-disease"))
+    np.testing.assert_array_equal(model, written.outcome.progress.state.model)
+    with safe_open(out / "model.safetensors", framework="numpy") as file:
+        assert file.metadata() == {
+            "task": "heart-disease",
+            "task-version": "1",
+            "digest": DISTRIBUTED.digest,
+        }
+
+
+def test_the_report_loads_nothing_and_names_every_hospital(finished: tuple[Run, Path]) -> None:
+    report = (finished[1] / "report.html").read_text()
+    assert all(each["name"] in report for each in finished[0].result["hospitals"])
+    assert "http://" not in report.replace("http://www.w3.org/", "")
+    assert "src=" not in report
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+@pytest.mark.parametrize("study", ALL.values(), ids=ALL)
+def test_an_interrupted_run_goes_on_to_the_same_model(
+    study: Study, number: int, hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    interrupt_after(number, study, hospitals, tmp_path / "interrupted")
+    resumed = run(study, hospitals, Machine(), tmp_path / "interrupted")
+    undisturbed = run(study, hospitals, Machine(), tmp_path / "undisturbed")
+    ends = [checkpoint.to_bytes(each.outcome.progress) for each in (resumed, undisturbed)]
+    assert ends[0] == ends[1]
+    models = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("interrupted", "undisturbed")]
+    assert models[0] == models[1]
+    assert names(tmp_path / "interrupted") == FILES
+
+
+def test_a_run_that_was_stopped_before_its_files_were_written_writes_them_next_time(
+    hospitals: Sequence[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_files", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(FREE, hospitals, Machine(), tmp_path)
+    assert names(tmp_path) == ["state"]
+    again = run(FREE, hospitals, Machine(), tmp_path)
+    assert names(tmp_path) == FILES
+    assert again.result["history"][-1]["after"] == 3
+
+
+def test_a_folder_says_at_which_round_its_unfinished_run_goes_on(
+    hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    assert resumes_at(FREE, tmp_path) is None
+    interrupt_after(2, FREE, hospitals, tmp_path)
+    # Round 3 was not yet asked for when round 2 was told, so its checkpoint is that of round 2.
+    assert resumes_at(FREE, tmp_path) == 2
+
+
+def test_an_unfinished_run_of_another_study_is_refused_and_stays_as_it_was(
+    hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    interrupt_after(1, FREE, hospitals, tmp_path)
+    before = (tmp_path / "state" / checkpoint.FILE).read_bytes()
+    for another in (DISTRIBUTED, FREE.with_seed(2)):
+        with pytest.raises(
+            StateError, match=r"unfinished run of another study .*: choose another --out"
+        ) as caught:
+            resumes_at(another, tmp_path)
+        assert caught.value.exit_code == 1
+        with pytest.raises(StateError, match="holds another study"):
+            run(another, hospitals, Machine(), tmp_path)
+    assert (tmp_path / "state" / checkpoint.FILE).read_bytes() == before
+
+
+def test_a_finished_run_is_replaced_by_the_next_one(hospitals: Sequence[Settings], tmp_path: Path) -> None:
+    run(FREE, hospitals, Machine(), tmp_path)
+    run(DISTRIBUTED, hospitals, Machine(), tmp_path)
+    assert load(tmp_path / "study.toml") == DISTRIBUTED
+    assert names(tmp_path) == FILES
+
+
+def test_a_comparison_leaves_the_files_of_its_private_arm_with_all_arms_in_the_result(
+    hospitals: Sequence[Settings], tmp_path: Path, finished: tuple[Run, Path]
+) -> None:
+    arms = [run_arm(plan, hospitals, Machine(), 1) for plan in plans(DISTRIBUTED)]
+    written = write_comparison(arms, tmp_path)
+    values: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
+    assert names(tmp_path) == FILES
+    assert list(values["arms"]) == ["own", "federated", "federated_dp", "pooled"]
+    assert values["privacy"] == finished[0].result["privacy"]
+    assert (tmp_path / "model.safetensors").read_bytes() == (finished[1] / "model.safetensors").read_bytes()
+    assert written.result == values
+
+
+def test_a_number_that_json_does_not_have_is_not_written() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json({"epsilon": float("inf")})
