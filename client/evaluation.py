@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,11 +37,12 @@ def load_model(path: Path, task: Task) -> Array:
     names = dict(task.model().named_parameters())
     try:
         with safe_open(path, framework="numpy") as file:
-            trained_for = (file.metadata() or {}).get("task", task.name)
+            origin = json.loads((file.metadata() or {}).get("laennec", "{}"))
+            trained_for = origin.get("task", task.name)
             if trained_for != task.name:
                 raise DataError(f"{path}: a model for task {trained_for}: give --task {trained_for}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: no model can be read there: give a model.safetensors of `run`") from error
     wrong = [n for n, p in names.items() if n not in tensors or tensors[n].shape != tuple(p.shape)]
     if wrong or len(tensors) != len(names):

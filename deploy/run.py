@@ -14,7 +14,7 @@ from safetensors.numpy import save
 from client.hospital import Settings
 from deploy.compare import Arm
 from deploy.federation import Machine, Outcome, federate
-from ground.errors import StateError
+from ground.errors import UsageError
 from ground.files import write_atomically
 from server import checkpoint
 from server.events import Event
@@ -60,13 +60,13 @@ def run(
 def resumes_at(study: Study, out: Path) -> int | None:
     """The round that an unfinished run in this folder would go on with; None where there is none.
 
-    Raises StateError where the folder holds an unfinished run of another study.
+    Raises UsageError where the folder holds an unfinished run of another study.
     """
     progress = checkpoint.load(out / STATE)
     if progress is None:
         return None
     if progress.study.digest != study.digest:
-        raise StateError(
+        raise UsageError(
             f"{out}: holds an unfinished run of another study ({progress.study.name}, "
             f"{progress.study.digest[:12]}): choose another --out, or delete {out / STATE}"
         )
@@ -116,18 +116,9 @@ def model_file(outcome: Outcome) -> bytes:
     study, state = outcome.study, outcome.progress.state
     model = model_from(find(study.task), state.model)
     tensors = {name: value.detach().numpy() for name, value in model.named_parameters()}
-    metadata = {"task": study.task, "task-version": str(study.task_version), "digest": study.digest}
-    return _in_order(save(tensors, metadata=metadata))
-
-
-def _in_order(file: bytes) -> bytes:
-    """The same safetensors file with its metadata sorted, so that one model is one file, byte for byte."""
-    start = 8 + int.from_bytes(file[:8], "little")
-    header = json.loads(file[8:start])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of eight bytes
-    return len(text).to_bytes(8, "little") + text + file[start:]
+    origin = {"task": study.task, "task-version": study.task_version, "digest": study.digest}
+    # One key: safetensors writes several in no fixed order, and one model should be one file.
+    return save(tensors, metadata={"laennec": json.dumps(origin, sort_keys=True)})
 
 
 def to_json(values: dict[str, Any]) -> str:

@@ -19,17 +19,14 @@ def flatten(arrays: Arrays) -> Array:
 
 
 def unflatten(vector: Array, like: Arrays) -> dict[str, Array]:
-    """The inverse of `flatten`: names, shapes and types as in `like`; raises ValueError on another size.
-
-    The parts are views of the vector where its type is theirs.
-    """
+    """The inverse of `flatten`: names, shapes and types as in `like`; raises ValueError on another size."""
     expected = size(like)
     if vector.shape != (expected,):
         raise ValueError(f"vector of shape {vector.shape} where ({expected},) was expected")
     parts: dict[str, Array] = {}
     start = 0
     for name, value in like.items():
-        parts[name] = vector[start : start + value.size].reshape(value.shape).astype(value.dtype, copy=False)
+        parts[name] = vector[start : start + value.size].reshape(value.shape).astype(value.dtype)
         start += value.size
     return parts
 

@@ -109,16 +109,20 @@ def run(
             screen.err.print(
                 f"Going on with the unfinished run in {out}, at round {resumed}.", soft_wrap=True
             )
-        watch = follow(terms.name, terms.rounds)
-        finished = run_study(terms, nodes, _machine(engine, workers, secret_noise=secret_noise), out, watch)
+        watch = follow(terms.name, terms.rounds, max(0, (resumed or 1) - 1))
+        machine = _machine(engine, workers, secret_noise=secret_noise)
+        try:
+            finished = run_study(terms, nodes, machine, out, watch)
+        except KeyboardInterrupt:
+            screen.err.print("Interrupted: the same command goes on from here.")
+            raise typer.Exit(130) from None
     if json:
         screen.print_json(finished.result)
         return
     metrics = {each["name"]: each["metrics"] for each in finished.result["hospitals"]}
     mean = {name: finished.result["metrics"][name] for name in next(iter(metrics.values()))}
     screen.out.print(screen.hospitals_table(f"{terms.name}: test patients", {**metrics, "mean": mean}))
-    screen.out.print(screen.privacy_line(finished.card))
-    screen.out.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+    screen.conclude(finished.card, out)
 
 
 @app.command()
@@ -221,6 +225,8 @@ def _prepare(
     if seed is not None:
         terms = terms.with_seed(seed)
     out = out or Path("runs") / terms.name
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file: give a folder with --out")
     return terms, nodes_for(terms, data, hospitals, out, secret_noise=secret_noise), out
 
 
@@ -257,8 +263,7 @@ def _compare(
         screen.print_json(written.result)
         return
     screen.out.print(screen.arms_table(written.result))
-    screen.out.print(screen.privacy_line(written.card))
-    screen.out.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+    screen.conclude(written.card, out)
 
 
 def main() -> None:
@@ -268,6 +273,7 @@ def main() -> None:
     except LaennecError as error:
         screen.err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        screen.err.print("interrupted")
-        sys.exit(130)
+    except OSError as error:
+        text = f"{error.filename}: {error.strerror}: check the path, its permissions and the disk"
+        screen.err.print(f"[red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+        sys.exit(1)

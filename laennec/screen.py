@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +15,14 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from server.events import Event
+
+
+class Follow(Protocol):
+    """Starts a bar for so many rounds, some of them done already, and gives what moves it."""
+
+    def __call__(self, label: str, total: int, done: int = 0) -> Callable[[Event], None]:
+        """The watcher of that study's events."""
+
 
 out = Console()
 err = Console(stderr=True)
@@ -30,7 +39,7 @@ def number(value: float | None) -> str:
 
 
 @contextmanager
-def rounds(*, quiet: bool) -> Iterator[Callable[[str, int], Callable[[Event], None]]]:
+def rounds(*, quiet: bool) -> Iterator[Follow]:
     """Progress bars, one a study: calling with (label, rounds) gives the watcher of that study's events.
 
     On a terminal the bars move; elsewhere each is printed once, when it is full.
@@ -45,8 +54,8 @@ def rounds(*, quiet: bool) -> Iterator[Callable[[str, int], Callable[[Event], No
     )
     with Progress(*columns, console=err, disable=quiet) as bars:
 
-        def follow(label: str, total: int) -> Callable[[Event], None]:
-            bar = bars.add_task(label, total=total, note="")
+        def follow(label: str, total: int, done: int = 0) -> Callable[[Event], None]:
+            bar = bars.add_task(label, total=total, completed=done, note="")
 
             def watch(event: Event) -> None:
                 from server.events import Advanced
@@ -104,6 +113,11 @@ def hospitals_table(title: str, metrics: Mapping[str, Mapping[str, float | None]
     return table
 
 
-def privacy_line(card: Mapping[str, Any]) -> str:
-    """The card's sentence; in red where nothing is protected."""
-    return str(card["statement"]) if card["protected"] else f"[bold red]{card['statement']}[/]"
+def conclude(card: Mapping[str, Any], folder: Path) -> None:
+    """The card's sentence, in red where nothing is protected, its warnings, and where the report lies."""
+    out.print(
+        str(card["statement"]), style="" if card["protected"] else "bold red", markup=False, highlight=False
+    )
+    for warning in card["warnings"]:
+        out.print(f"Mind: {warning}.", style="yellow", markup=False, highlight=False)
+    out.print(f"Report: {folder / 'report.html'}", soft_wrap=True, markup=False, highlight=False)

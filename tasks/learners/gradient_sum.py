@@ -44,6 +44,8 @@ class GradientSum(GradientLearner):
         plan = self.study.plan()
         if plan is None:
             raise PrivacyError("a clipped gradient sum needs a privacy plan")
+        if total.vector.shape != state.model.shape:
+            raise ValueError(f"a sum of shape {total.vector.shape} for a model of {state.model.shape}")
         divisor = plan.sampling_rate * max(1.0, float(state.slots["patients"][0]))
         step = -self.study.training.learning_rate * total.vector / divisor
         return self.strategy.update(state, step, self.study.training)

@@ -111,8 +111,10 @@ def test_a_message_that_is_no_instruction_is_refused(hospital: Clinic) -> None:
 
 
 @pytest.mark.parametrize("home", [None, Path("some") / "home"])
-@pytest.mark.parametrize("flags", [(True, False), (False, True)])
-def test_settings_come_through_a_node_s_configuration(home: Path | None, flags: tuple[bool, bool]) -> None:
+@pytest.mark.parametrize("flags", [(True, False, False), (False, True, False), (False, False, True)])
+def test_settings_come_through_a_node_s_configuration(
+    home: Path | None, flags: tuple[bool, bool, bool]
+) -> None:
     settings = Settings("brest", ("a.csv", "b, c.csv"), home, *flags)
     assert Settings.from_config(settings.to_config()) == settings
 

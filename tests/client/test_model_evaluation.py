@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("metadata", [None, {"task": "heart-disease"}])
+@pytest.mark.parametrize("metadata", [None, {}, {"laennec": '{"task": "heart-disease"}'}])
 def test_a_model_is_loaded_in_the_order_of_its_parameters(tmp_path: Path, metadata) -> None:
     values = tensors()
     model = load_model(written(tmp_path, dict(reversed(values.items())), metadata), TASK)
@@ -60,8 +61,13 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         assert "no model can be read there: give a model.safetensors" in refusal(path)
 
 
+@pytest.mark.parametrize("origin", ["", "{", "[]", "null"])
+def test_a_model_of_unreadable_origin_is_refused(tmp_path: Path, origin: str) -> None:
+    assert "no model can be read there" in refusal(written(tmp_path, tensors(), {"laennec": origin}))
+
+
 def test_a_model_of_another_task_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    said = refusal(written(tmp_path, tensors(), {"task": OTHER.name}))
+    said = refusal(written(tmp_path, tensors(), {"laennec": json.dumps({"task": OTHER.name})}))
     assert f"a model for task {OTHER.name}: give --task {OTHER.name}" in said
 
 

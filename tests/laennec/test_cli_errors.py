@@ -148,12 +148,12 @@ def test_a_model_that_is_not_there(laennec: Laennec, folder: Path, tmp_path: Pat
 def test_another_study_in_an_unfinished_folder(
     laennec: Laennec, private: Path, short: Path, folder: Path, tmp_path: Path
 ) -> None:
-    """Not wrong use but something that failed: exit status 1."""
+    """Wrong use: another folder puts it right."""
     out = tmp_path / "out"
     (out / "state").mkdir(parents=True)
     unfinished(short, out / "state")
     finished = laennec("run", private, "--data", folder, "--out", out, "--json")
-    assert_one_line(finished, 1, "unfinished run of another study (short, ", "choose another --out")
+    assert_one_line(finished, 2, "unfinished run of another study (short, ", "choose another --out")
 
 
 def test_state_that_is_damaged(laennec: Laennec, short: Path, folder: Path, tmp_path: Path) -> None:

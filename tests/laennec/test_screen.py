@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,9 +66,16 @@ def test_the_table_of_arms_has_a_deviation_where_there_are_several_seeds(seeds: 
     assert cells == ["federated", mean, "–", "0.250", "0.250"]
 
 
-def test_what_is_not_protected_is_said_in_red() -> None:
-    assert screen.privacy_line({"protected": False, "statement": "No."}) == "[bold red]No.[/]"
-    assert screen.privacy_line({"protected": True, "statement": "Yes."}) == "Yes."
+@pytest.mark.parametrize("protected", [True, False])
+def test_what_is_not_protected_is_said_in_red(protected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(record=True, color_system="standard", force_terminal=True, width=80)
+    monkeypatch.setattr(screen, "out", console)
+    screen.conclude({"protected": protected, "statement": "A [sentence].", "warnings": ["seeded"]}, Path("x"))
+    said = console.export_text(styles=True)
+    assert ("\x1b[1;31mA [sentence]." in said) is not protected
+    assert "A [sentence]." in said
+    assert "Mind: seeded." in said
+    assert str(Path("x") / "report.html") in said
 
 
 def test_a_bar_counts_the_rounds_that_were_completed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,8 @@ OPEN_CARD = {
     "epsilon": None,
     "delta": None,
     "unit": "patient",
+    "neighbours": "add or remove one patient",
+    "warnings": [],
     "noise": "none",
     "secure_aggregation": False,
     "covered": [],
@@ -176,7 +178,7 @@ def test_the_samples_have_the_shape_of_real_results(protected: bool) -> None:
     )
     card = privacy_card(finished, secret_noise=False)
     sample, sample_card = run_sample(protected)
-    values = {**result(finished, task, card, "local", sample["seconds"]), "left_out": []}
+    values = result(finished, task, card, engine="local", seconds=sample["seconds"], left_out=[])
     assert shape(values) == shape(sample)
     assert shape(card) == shape(sample_card)
     assert card["versions"].keys() == sample_card["versions"].keys()
