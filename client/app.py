@@ -12,6 +12,7 @@ from client import gate
 from client.hospital import Settings
 from client.memory import Store
 from client.training import answer
+from ground.errors import LaennecError
 from tasks.messages import pack_reply, unpack_instruction
 
 log = logging.getLogger("laennec.client")
@@ -26,9 +27,17 @@ def handle(message: Message, context: Context) -> Message:
     try:
         reply = answer(instruction, settings, Store(settings.home, instruction.digest, context.state))
     except Exception as error:
+        # The traceback may quote a patient: only for whoever turns debugging on at the hospital.
         log.debug("%s round %d failed", instruction.phase, instruction.round, exc_info=True)
+        if not settings.discloses:
+            log.warning("%s round %d refused: %s", instruction.phase, instruction.round, _said(error))
         reply = gate.refusal(error, instruction, settings)
     return Message(pack_reply(reply), reply_to=message)
+
+
+def _said(error: Exception) -> str:
+    """Our own words, which repeat no value; of a foreign error only its kind."""
+    return str(error) if isinstance(error, LaennecError) else type(error).__name__
 
 
 app.query()(handle)

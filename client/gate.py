@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from client.hospital import Settings
-from ground.errors import FederationError, LaennecError, PrivacyError
+from ground.errors import DataError, FederationError, LaennecError, PrivacyError
 from privacy.plan import PrivacyPlan
 from tasks.learners.contract import Contribution
 from tasks.messages import Instruction, Reply
@@ -53,10 +53,13 @@ def refusal(error: Exception, instruction: Instruction, settings: Settings) -> R
     """A reply that says why not: our own errors in their words, any other only by its kind.
 
     A foreign exception's text may quote a cell of a table, so it is written nowhere but in the local log.
+    What is wrong with the data, and with how many patients, is said only where the hospital discloses it.
     """
-    if isinstance(error, LaennecError):
-        kind, text = type(error).__name__, str(error)
+    kind = type(error).__name__ if isinstance(error, LaennecError) else "FederationError"
+    if isinstance(error, DataError) and not settings.discloses:
+        text = "its data does not fit the task: its own log has the details"
+    elif isinstance(error, LaennecError):
+        text = str(error)
     else:
-        kind = "FederationError"
         text = f"hospital {settings.name} failed with {type(error).__name__}: its own log has the details"
     return Reply(settings.name, instruction.phase, instruction.digest, instruction.round, error=(kind, text))

@@ -63,7 +63,7 @@ class Settings:
         if "partition-id" in config:
             listed = json.loads(os.environ.get(HOSPITALS_VARIABLE, "[]"))
             config = listed[int(str(config["partition-id"]))]
-        if "hospital" not in config:
+        if "hospital" not in config or "sources" not in config:
             raise UsageError("this node was not told which hospital it is: set hospital and sources")
         home = str(config.get("home", ""))
         return Settings(

@@ -99,5 +99,7 @@ class Store:
         record = self._state.config_records.get(self._name)
         if record is None:
             return None
-        data = record["memory"]
-        return data if isinstance(data, bytes) else None
+        data = record.get("memory")
+        if not isinstance(data, bytes):
+            raise StateError("this study's memory is of another kind: without it nobody knows what was spent")
+        return data

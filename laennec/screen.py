@@ -87,7 +87,7 @@ def arms_table(result: Mapping[str, Any]) -> Table:
     several = max(arm["seeds"] for arm in arms.values()) > 1
     seeds = f", mean ± sd over {max(arm['seeds'] for arm in arms.values())} seeds" if several else ""
     table = Table(title=f"{result['study']}: {headline} on each hospital's test patients{seeds}")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     hospitals = list(next(iter(arms.values()))["hospitals"])
     for name in ("mean", *hospitals, "worst"):
         table.add_column(name, justify="right")

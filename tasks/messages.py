@@ -135,7 +135,7 @@ def reply_to_text(reply: Reply) -> str:
         "digest": reply.digest,
         "round": reply.round,
         "noise": reply.noise,
-        "metrics": {k: None if math.isnan(v) else v for k, v in reply.metrics.items()},
+        "metrics": {k: v if math.isfinite(v) else None for k, v in reply.metrics.items()},
         "patients": reply.patients,
         "quarantined": reply.quarantined,
         "seconds": reply.seconds,

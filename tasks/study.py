@@ -162,6 +162,10 @@ def parse(text: str, where: str = "study") -> Study:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of 5000 digits, a thousand brackets
         raise StudyError(f"{where}: not valid TOML: {error}") from error
+    for table in (values, *(each for each in values.values() if isinstance(each, dict))):
+        for key in table:
+            if "_" in key:  # Python's spelling of a key, which the model itself would take
+                raise StudyError(f"{where}: unknown key {key!r}: did you mean {key.replace('_', '-')}?")
     try:
         return Study.model_validate(values)
     except ValidationError as error:

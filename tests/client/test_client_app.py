@@ -100,7 +100,8 @@ def test_the_text_of_a_foreign_error_stays_in_the_hospital(
         "hospital brest failed with ValueError: its own log has the details",
     ]
     assert not reply.content.array_records["arrays"]
-    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
+    shown = [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]
+    assert shown == ["train round 1 refused: ValueError"]
 
 
 def test_a_message_that_is_no_instruction_is_refused(hospital: Clinic) -> None:

@@ -183,3 +183,13 @@ def test_the_text_of_a_foreign_error_never_leaves(kind: type[Exception]) -> None
     assert kind.__name__ in reply.error[1]
     assert reply.vector is None
     assert reply.metrics == {}
+
+
+def test_what_is_wrong_with_the_data_is_said_only_where_the_hospital_discloses_it() -> None:
+    wrong = DataError("brest.csv: 5 patients left to learn from: add patients")
+    asked = ENROL
+    assert gate.refusal(wrong, asked, OPEN).error == ("DataError", str(wrong))
+    kind, text = gate.refusal(wrong, asked, SHUT).error or ("", "")
+    assert kind == "DataError"
+    assert "5" not in text
+    assert "its own log has the details" in text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ground.arrays import Array
-from ground.errors import FederationError, PrivacyError
+from ground.errors import PrivacyError
 from privacy.gradients import clip_rows
 from privacy.plan import PrivacyPlan
 from tasks.learners import learner_for
@@ -132,7 +132,7 @@ def test_a_count_below_one_does_not_turn_the_step_around() -> None:
 
 @pytest.mark.parametrize("size", [3, 5, 1])
 def test_a_sum_that_does_not_fit_the_model_is_refused(size: int) -> None:
-    with pytest.raises(FederationError, match="do not fit the model"):
+    with pytest.raises(ValueError, match="for a model of"):
         LEARNER.combine(State(MODEL, {"patients": np.array([40.0])}), paper.add_up([np.ones(size)]))
 
 

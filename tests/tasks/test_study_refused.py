@@ -152,3 +152,11 @@ def test_any_text_is_a_study_or_a_study_error(text: str) -> None:
 @settings(deadline=None, max_examples=500)
 def test_any_mixture_of_its_words_is_a_study_or_a_study_error(text: str, after: bool) -> None:
     _study_or_one_line(TOP + text if after else text)
+
+
+@pytest.mark.parametrize(
+    "text", ["task_version = 1\n", "[training]\nlocal_steps = 2\n", "[privacy]\nsampling_rate = 0.5\n"]
+)
+def test_a_key_in_python_s_spelling_is_unknown(text: str) -> None:
+    with pytest.raises(StudyError, match=r"unknown key '[a-z_]+': did you mean [a-z-]+\?"):
+        parse(f'name = "s"\ntask = "heart-disease"\nrounds = 1\n{text}')
