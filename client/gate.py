@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from client.hospital import Settings
+from ground.arrays import all_finite
 from ground.errors import DataError, FederationError, LaennecError, PrivacyError
 from privacy.plan import PrivacyPlan
 from tasks.learners.contract import Contribution
@@ -28,7 +29,7 @@ def least_noise(plan: PrivacyPlan, instruction: Instruction) -> float:
 
 def check(contribution: Contribution, plan: PrivacyPlan | None, instruction: Instruction) -> None:
     """Raises PrivacyError where a private vector lacks its noise or a bound, FederationError on NaN or ∞."""
-    if not np.isfinite(contribution.vector).all():
+    if not all_finite(contribution.vector):
         raise FederationError(
             f"round {instruction.round}: training left the finite numbers: lower the learning rate"
         )

@@ -19,16 +19,25 @@ def flatten(arrays: Arrays) -> Array:
 
 
 def unflatten(vector: Array, like: Arrays) -> dict[str, Array]:
-    """The inverse of `flatten`: names, shapes and types as in `like`; raises ValueError on another size."""
+    """The inverse of `flatten`: names, shapes and types as in `like`; raises ValueError on another size.
+
+    A part is a view of the vector where its type is the same: write into neither.
+    """
     expected = size(like)
     if vector.shape != (expected,):
         raise ValueError(f"vector of shape {vector.shape} where ({expected},) was expected")
     parts: dict[str, Array] = {}
     start = 0
     for name, value in like.items():
-        parts[name] = vector[start : start + value.size].reshape(value.shape).astype(value.dtype)
+        parts[name] = vector[start : start + value.size].reshape(value.shape).astype(value.dtype, copy=False)
         start += value.size
     return parts
+
+
+def all_finite(vector: Array) -> bool:
+    """Whether no value is NaN or infinite. A finite sum proves it faster than looking at each value."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(vector.sum())) or bool(np.isfinite(vector).all())
 
 
 def size(arrays: Arrays) -> int:

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
+from ground.arrays import all_finite
 from ground.errors import FederationError, UsageError
 from privacy.accountant import Accountant
 from tasks.contract import Task
@@ -165,7 +164,7 @@ def _trained(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pr
             f"round {progress.round}: the contributions of {', '.join(names)} do not fit the model: "
             f"{SAME_VERSION}"
         ) from error
-    if not np.isfinite(state.model).all():
+    if not all_finite(state.model):
         raise FederationError(
             f"round {progress.round}: the model left the finite numbers: lower the learning rate"
         )
@@ -199,8 +198,8 @@ def _sum(replies: Mapping[str, Reply], names: list[str]) -> Total:
     if len(vectors) != len(names):
         raise FederationError("a hospital replied without a contribution: both sides need the same version")
     total = add_up(vectors)
-    if not np.isfinite(total.vector).all():
-        guilty = [name for name in names if not np.isfinite(replies[name].vector).all()]  # type: ignore[arg-type]
+    if not all_finite(total.vector):
+        guilty = [name for name, vector in zip(names, vectors, strict=True) if not all_finite(vector)]
         raise FederationError(
             f"{', '.join(guilty)} sent numbers that are not finite: the contribution was refused"
         )
@@ -213,13 +212,10 @@ def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:
         raise FederationError(f"{progress.phase}, round {progress.round}: no hospital replied")
     sizes = Counter(reply.vector.shape for reply in replies.values() if reply.vector is not None)
     usual = max(sizes, key=lambda size: sizes[size], default=None)
+    asked = (progress.study.digest, progress.phase, progress.round)
     for name, reply in replies.items():
         problem = None
-        if (reply.digest, reply.phase, reply.round) != (
-            progress.study.digest,
-            progress.phase,
-            progress.round,
-        ):
+        if (reply.digest, reply.phase, reply.round) != asked:
             problem = "answered another study or round"
         elif progress.roster and name not in progress.names:
             problem = "is not on the roster"

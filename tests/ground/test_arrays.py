@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from ground.arrays import Array, flatten, size, unflatten
+from ground.arrays import Array, all_finite, flatten, size, unflatten
 
 FLOATS = arrays_of.arrays(
     dtype=st.sampled_from([np.float32, np.float64]),
@@ -51,10 +51,17 @@ def test_a_transposed_array_is_read_in_its_own_order() -> None:
     np.testing.assert_array_equal(unflatten(flatten({"a": value}), {"a": value})["a"], value)
 
 
-def test_the_parts_do_not_share_memory_with_the_vector() -> None:
-    vector = np.zeros(2)
-    unflatten(vector, {"a": np.zeros(2)})["a"][0] = 1.0
-    np.testing.assert_array_equal(vector, [0.0, 0.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_is_found(bad: float) -> None:
+    vector = np.ones(1000, dtype=np.float32)
+    assert all_finite(vector)
+    vector[617] = bad
+    assert not all_finite(vector)
+
+
+def test_values_whose_sum_overflows_are_finite_all_the_same() -> None:
+    assert all_finite(np.full(1000, 3e38, dtype=np.float32))
+    assert all_finite(np.zeros(0))
 
 
 @pytest.mark.parametrize("shape", [(3,), (5,), (4, 1), (0,)])
