@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# pytest puts this folder on the path, where `tests/tasks` would pass for the package `tasks`; a real package
-# anywhere on the path goes before a folder that only has the right name.
-if str(ROOT) not in sys.path:
-    sys.path.append(str(ROOT))
 
 
 @pytest.fixture(scope="session")
