@@ -16,7 +16,7 @@ from client.hospital import Settings
 from deploy.engines.local import LocalGrid
 from ground.errors import FederationError, PrivacyError, StudyError, UsageError
 from server.app import app as server_app
-from server.events import Advanced, Event, listening
+from server.events import Advanced, Event, halt, listening
 from server.round import Progress
 from tasks.registry import find
 from tasks.study import Study
@@ -126,6 +126,7 @@ def federate(
         "reply-seconds": REPLY_SECONDS,
     }
     started = time.perf_counter()
+    halt.clear()
     with listening(collect):
         if machine.engine == "ray":
             from deploy.engines.ray import run_on_ray

@@ -18,7 +18,7 @@ from flwr.serverapp import Grid
 
 from ground.errors import FederationError, LaennecError, StateError, UsageError
 from server import checkpoint
-from server.events import Advanced, Waiting, tell
+from server.events import Advanced, Waiting, halt, tell
 from server.round import Progress, begin, instruction, step
 from tasks.messages import MESSAGE_TYPE, Instruction, Reply, pack_instruction, unpack_reply
 from tasks.registry import find
@@ -145,6 +145,8 @@ def _exchange(
     waiting = dict(zip(grid.push_messages(outgoing), nodes, strict=True))
     started, told, pause = time.monotonic(), time.monotonic(), FIRST_PAUSE
     while waiting:
+        if halt.is_set():
+            raise FederationError("the coordinator was stopped: run the study again, it goes on from here")
         came = list(grid.pull_messages(list(waiting)))
         for message in came:
             node = waiting.pop(message.metadata.reply_to_message_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,10 @@ class Waiting:
     seconds: float
     limit: float
 
+
+# Set by an engine that runs the coordinator in a thread and cannot end it otherwise: the driver then stops at
+# its next pull, with its progress saved.
+halt = threading.Event()
 
 Event = Advanced | Waiting
 Listener = Callable[[Event], None]

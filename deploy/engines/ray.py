@@ -20,6 +20,7 @@ from flwr.serverapp import ServerApp
 from client.hospital import HOSPITALS_VARIABLE, Settings
 from ground.errors import UsageError
 from server.app import COORDINATOR_VARIABLE
+from server.events import halt
 
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -51,6 +52,7 @@ def run_on_ray(
                 warnings.simplefilter("ignore")  # its own deprecations; ours are errors in tests
                 run_simulation(server, client, num_supernodes=len(hospitals), backend_config=backend)
         finally:
+            halt.set()  # Flower leaves the coordinator's thread waiting when clients fail, or on Ctrl-C
             ray.shutdown()
 
 
