@@ -89,12 +89,16 @@ class Accountant:
 
 @lru_cache(maxsize=4096)
 def epsilon(events: tuple[Event, ...], delta: float, discretisation: float = 1e-4) -> float:
-    """ε at δ of the events together, by PLD; a coarser discretisation is faster and never lower."""
+    """ε at δ of the events together, by PLD; a coarser discretisation is faster and never lower.
+
+    It is made coarser in proportion where ε is beyond 10 (judged by RDP): the table of losses grows with ε.
+    """
     if not events:
         return 0.0
     if _noiseless(events):
         return math.inf
-    accountant = PLDAccountant(value_discretization_interval=discretisation)
+    rough = float(RdpAccountant().compose(_compose(events)).get_epsilon(delta))
+    accountant = PLDAccountant(value_discretization_interval=discretisation * max(1.0, rough / 10.0))
     return float(accountant.compose(_compose(events)).get_epsilon(delta))
 
 

@@ -47,9 +47,12 @@ class Training(_Table):
 
 
 class Privacy(_Table):
-    """What the whole study may cost a patient; see `privacy.plan.PrivacyPlan`."""
+    """What the whole study may cost a patient; see `privacy.plan.PrivacyPlan`.
 
-    epsilon: Positive
+    An ε above 100 protects nobody and is refused: leave the [privacy] table out, and the report says so.
+    """
+
+    epsilon: Annotated[float, Field(gt=0.0, le=100.0, allow_inf_nan=False)]
     delta: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-5
     clip: Positive = 1.0
     sampling_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0

@@ -74,7 +74,7 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         "noise_multiplier": plan.noise_multiplier,
         "count_noise_multiplier": plan.count_noise_multiplier,
         "releases": plan.steps + 1,
-        "accountant": "privacy loss distribution (dp-accounting), pessimistic discretisation 1e-4",
+        "accountant": "privacy loss distribution (dp-accounting), pessimistic discretisation",
         "epsilon_by_rdp": progress.accountant.epsilon_rdp(plan.delta),
         "randomness": "ChaCha20, key from the operating system"
         if secret_noise

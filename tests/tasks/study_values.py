@@ -31,7 +31,7 @@ TRAINING = {
     "proximal-strength": NOT_NEGATIVE,
 }
 PRIVACY = {
-    "epsilon": POSITIVE,
+    "epsilon": st.floats(min_value=0.0, max_value=100.0, exclude_min=True),
     "delta": SHARES.filter(lambda share: share < 1.0),
     "clip": POSITIVE,
     "sampling-rate": SHARES,

@@ -92,7 +92,7 @@ def test_a_value_that_cannot_be_is_refused_by_its_key(text: str, key: str, way_o
     assert way_out in said
 
 
-@pytest.mark.parametrize("epsilon", ["0", "0.0", "-0.0", "-1.0", "nan", "inf", "-inf", "true", '"1"'])
+@pytest.mark.parametrize("epsilon", ["0", "0.0", "-0.0", "-1.0", "100.5", "1e6", "nan", "inf", "-inf", "true", '"1"'])
 def test_an_impossible_epsilon_is_refused(epsilon: str) -> None:
     said = refusal(f"{TOP}[privacy]\nepsilon = {epsilon}")
     assert "privacy.epsilon" in said
