@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import traceback
+from pathlib import Path
 
 import torch
 from flwr.app import Context, Message
@@ -29,10 +32,21 @@ def handle(message: Message, context: Context) -> Message:
     except Exception as error:
         # The traceback may quote a patient: only for whoever turns debugging on at the hospital.
         log.debug("%s round %d failed", instruction.phase, instruction.round, exc_info=True)
+        if settings.home is not None:
+            _write_log(settings.home / "log", traceback.format_exc())
         if not settings.discloses:
             log.warning("%s round %d refused: %s", instruction.phase, instruction.round, _said(error))
         reply = gate.refusal(error, instruction, settings)
     return Message(pack_reply(reply), reply_to=message)
+
+
+def _write_log(file: Path, text: str) -> None:
+    """Append to the hospital's own log, which may quote a patient: readable by its owner alone."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(
+        os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8"
+    ) as log_file:
+        log_file.write(text)
 
 
 def _said(error: Exception) -> str:

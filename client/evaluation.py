@@ -47,4 +47,5 @@ def load_model(path: Path, task: Task) -> Array:
     wrong = [n for n, p in names.items() if n not in tensors or tensors[n].shape != tuple(p.shape)]
     if wrong or len(tensors) != len(names):
         raise DataError(f"{path}: its parameters are not those of task {task.name}: check --task")
-    return flatten({name: np.asarray(tensors[name], dtype=np.float32) for name in names})
+    trained = [name for name, parameter in names.items() if parameter.requires_grad]
+    return flatten({name: np.asarray(tensors[name], dtype=np.float32) for name in trained})

@@ -58,9 +58,16 @@ def refusal(error: Exception, instruction: Instruction, settings: Settings) -> R
     """
     kind = type(error).__name__ if isinstance(error, LaennecError) else "FederationError"
     if isinstance(error, DataError) and not settings.discloses:
-        text = "its data does not fit the task: its own log has the details"
+        text = f"its data does not fit the task: {_log_of(settings)}"
     elif isinstance(error, LaennecError):
         text = str(error)
     else:
-        text = f"hospital {settings.name} failed with {type(error).__name__}: its own log has the details"
+        text = f"it failed with {type(error).__name__}: {_log_of(settings)}"
     return Reply(settings.name, instruction.phase, instruction.digest, instruction.round, error=(kind, text))
+
+
+def _log_of(settings: Settings) -> str:
+    """Where a person finds more; the path only where the reader is the machine's owner."""
+    if settings.home is None or not settings.discloses:
+        return "its own log has the details"
+    return f"see {settings.home / 'log'}"

@@ -14,7 +14,7 @@ from flwr.app import Context, RecordDict, UserConfigValue
 from client.app import app as client_app
 from client.hospital import Settings
 from deploy.engines.local import LocalGrid
-from ground.errors import FederationError, PrivacyError, StudyError, UsageError
+from ground.errors import DataError, FederationError, PrivacyError, StudyError, UsageError
 from server.app import app as server_app
 from server.events import Advanced, Event, halt, listening
 from server.round import Progress
@@ -75,6 +75,10 @@ class Outcome:
 def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_noise: bool) -> list[Settings]:
     """One node for each hospital that the task finds in the folder."""
     found = find(task_name).hospitals(folder)
+    if not found:
+        raise DataError(
+            f"{folder}: no hospital in it: `laennec tasks {task_name}` says what is expected there"
+        )
     return [
         Settings(
             name=name,

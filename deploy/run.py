@@ -12,6 +12,7 @@ from typing import Any
 from safetensors.numpy import save
 
 from client.hospital import Settings
+from deploy import origin
 from deploy.compare import Arm
 from deploy.federation import Machine, Outcome, federate
 from ground.errors import UsageError
@@ -26,6 +27,7 @@ from tasks.registry import find
 from tasks.study import Study
 
 STATE = "state"
+READABLE = 0o644  # results are for colleagues; state holds what hospitals keep, for the owner alone
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,12 @@ def run(
 ) -> Run:
     """Run the study, or go on with it where `out` holds an unfinished one, and write its files there.
 
-    Raises StateError where `out` holds another study's unfinished state.
+    Raises StateError where `out` holds another study's unfinished state, UsageError where that was begun
+    with other data or other noise.
     """
     state = out / STATE
+    progress = checkpoint.load(state)
+    origin.check(state, hospitals, begun=progress is not None and progress.phase != "enrol")
     settled = [replace(each, home=state / "hospitals" / each.name) for each in hospitals]
     outcome = federate(study, settled, machine, state, watch)
     finished = describe(outcome)
@@ -63,7 +68,9 @@ def resumes_at(study: Study, out: Path) -> int | None:
     Raises UsageError where the folder holds an unfinished run of another study.
     """
     progress = checkpoint.load(out / STATE)
-    if progress is None:
+    if progress is None or progress.phase == "enrol":
+        # Nothing was learned yet: whatever stopped it may have been mended.
+        shutil.rmtree(out / STATE, ignore_errors=True)
         return None
     if progress.study.digest != study.digest:
         raise UsageError(
@@ -104,11 +111,11 @@ def describe(outcome: Outcome) -> Run:
 def write_files(finished: Run, out: Path) -> None:
     """result.json, report.html, model.safetensors, privacy.json and study.toml, each whole or not at all."""
     study = finished.outcome.study
-    write_atomically(out / "study.toml", study.to_toml())
-    write_atomically(out / "model.safetensors", model_file(finished.outcome))
-    write_atomically(out / "privacy.json", to_json(finished.card))
-    write_atomically(out / "report.html", page(finished.result, finished.card))
-    write_atomically(out / "result.json", to_json(finished.result))
+    write_atomically(out / "study.toml", study.to_toml(), READABLE)
+    write_atomically(out / "model.safetensors", model_file(finished.outcome), READABLE)
+    write_atomically(out / "privacy.json", to_json(finished.card), READABLE)
+    write_atomically(out / "report.html", page(finished.result, finished.card), READABLE)
+    write_atomically(out / "result.json", to_json(finished.result), READABLE)
 
 
 def model_file(outcome: Outcome) -> bytes:

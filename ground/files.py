@@ -7,17 +7,18 @@ import tempfile
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | str, mode: int = 0o600) -> None:
     """Replace `path` by `content` so that a reader, or a crash, sees the old file or the new one.
 
     Written beside its target, fsynced, renamed; then the folder is fsynced, which makes the rename
-    itself survive a power cut.
+    itself survive a power cut. `mode` is the file's permissions: the owner's alone unless said otherwise.
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

@@ -78,6 +78,7 @@ def demo(
     from deploy.compare import plans
     from deploy.demo import prepare
 
+    _check_folder(out)
     study, nodes = prepare(out, seed)
     if not json:
         screen.err.print(
@@ -102,6 +103,7 @@ def run(
     from deploy.run import resumes_at
     from deploy.run import run as run_study
 
+    machine = _machine(engine, workers, secret_noise=secret_noise)
     terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=secret_noise)
     resumed = resumes_at(terms, out)
     with screen.rounds(quiet=json) as follow:
@@ -109,8 +111,7 @@ def run(
             screen.err.print(
                 f"Going on with the unfinished run in {out}, at round {resumed}.", soft_wrap=True
             )
-        watch = follow(terms.name, terms.rounds, max(0, (resumed or 1) - 1))
-        machine = _machine(engine, workers, secret_noise=secret_noise)
+        watch = follow(terms.name, terms.rounds, max(0, (resumed or 2) - 2))
         try:
             finished = run_study(terms, nodes, machine, out, watch)
         except KeyboardInterrupt:
@@ -146,9 +147,10 @@ def compare(
     """Own hospital | federated | federated + DP | pooled, side by side on the same test patients."""
     from deploy.compare import plans
 
+    machine = _machine(engine, workers)
     terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=False)
     arms = plans(terms, epsilon or [], [each.value for each in strategy or []])
-    _compare(terms, nodes, out, _machine(engine, workers), arms, seeds, json=json)
+    _compare(terms, nodes, out, machine, arms, seeds, json=json)
 
 
 @app.command()
@@ -205,6 +207,7 @@ def patients(
     from deploy.digital import write_patients
     from tasks.registry import find
 
+    _check_folder(out)
     table = write_patients(find(task), stratum, count, seed, stratum, out)
     if json:
         screen.print_json(
@@ -225,9 +228,15 @@ def _prepare(
     if seed is not None:
         terms = terms.with_seed(seed)
     out = out or Path("runs") / terms.name
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file: give a folder with --out")
+    _check_folder(out)
     return terms, nodes_for(terms, data, hospitals, out, secret_noise=secret_noise), out
+
+
+def _check_folder(out: Path) -> None:
+    """Raises UsageError where results could not be written because a file is in the way."""
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path}: is a file: give a folder with --out")
 
 
 def _machine(engine: EngineName, workers: int, *, secret_noise: bool = False) -> Machine:

@@ -79,7 +79,13 @@ class PatientGradients:
         with warnings.catch_warnings():
             # Torch remarks that the inputs need no gradient. They do not: only the parameters' are used.
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
-            self._loss(self._module(inputs), targets).sum().backward()
+            losses = self._loss(self._module(inputs), targets)
+            if losses.shape != (len(inputs),):
+                raise PrivacyError(
+                    f"the loss has shape {tuple(losses.shape)} for {len(inputs)} patients: it must be one "
+                    'number a patient, or nobody is bounded; in torch, reduction="none"'
+                )
+            losses.sum().backward()
         rows = [p.grad_sample.detach().reshape(len(inputs), p.numel()) for p in self._parameters]
         self._module.zero_grad(set_to_none=True)
         return torch.cat(rows, dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from functools import lru_cache
 from importlib.metadata import entry_points
 
@@ -10,6 +11,7 @@ from ground.errors import TaskError
 from tasks.contract import Task
 
 GROUP = "laennec.tasks"
+log = logging.getLogger("laennec.tasks")
 
 
 @lru_cache(maxsize=1)
@@ -23,7 +25,13 @@ def installed() -> dict[str, Task]:
 
     tasks = [COMPLETE, FULL]
     for entry in entry_points(group=GROUP):
-        task = entry.load()
+        try:
+            task = entry.load()
+        except Exception as error:  # somebody's package: it must not take the others down
+            log.warning(
+                "task %s cannot be loaded (%s): reinstall its package", entry.name, type(error).__name__
+            )
+            continue
         if not isinstance(task, Task):
             raise TaskError(f"entry point {entry.name} in group {GROUP} is not a Task: fix that package")
         tasks.append(task)

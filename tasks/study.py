@@ -52,8 +52,8 @@ class Privacy(_Table):
     An ε above 100 protects nobody and is refused: leave the [privacy] table out, and the report says so.
     """
 
-    epsilon: Annotated[float, Field(gt=0.0, le=100.0, allow_inf_nan=False)]
-    delta: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-5
+    epsilon: Annotated[float, Field(ge=0.001, le=100.0, allow_inf_nan=False)]
+    delta: Annotated[float, Field(ge=1e-12, le=0.01)] = 1e-5
     clip: Positive = 1.0
     sampling_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     noise: Noise = "distributed"

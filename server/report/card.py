@@ -18,7 +18,8 @@ COVERED = (
 NOT_COVERED = (
     "metrics on test patients, and the numbers of patients in the result: exact, for the machine's owner",
     "the choice of settings (rounds, learning rate, clip), where it was made on these patients",
-    "other studies over the same patients: their costs come on top",
+    "the split into patients to learn from and to test on, which is taken as given",
+    "other studies over the same patients, and this one run again: their costs come on top",
     "a patient who is in the data of several hospitals: costs add up over them",
     "timing and memory of the training process",
     "rounding: noise is floating-point Gaussian, not exactly the ideal one (Mironov, CCS 2012)",
@@ -75,7 +76,7 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         "count_noise_multiplier": plan.count_noise_multiplier,
         "releases": plan.steps + 1,
         "accountant": "privacy loss distribution (dp-accounting), pessimistic discretisation",
-        "epsilon_by_rdp": progress.accountant.epsilon_rdp(plan.delta),
+        "epsilon_by_rdp": _finite(progress.accountant.epsilon_rdp(plan.delta)),
         "randomness": "ChaCha20, key from the operating system"
         if secret_noise
         else "ChaCha20, key from the seed",
@@ -97,3 +98,8 @@ def _statement(plan: PrivacyPlan, spent: float, hospitals: int) -> str:
         f"Differential privacy for each patient (add or remove one): epsilon {spent:.3g} "
         f"at delta {plan.delta:g} for the whole study; {where}."
     )
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: null where RDP gives no bound."""
+    return value if math.isfinite(value) else None

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -94,10 +95,12 @@ def split(patients: Patients) -> tuple[Indices, Indices]:
     _, targets = patients.batch(np.arange(len(patients)), torch.Generator())
     labels = targets.numpy()
     counts = [int((labels == label).sum()) for label in (0, 1)]
+    # What scikit-learn makes of .66 and .34, except where their rounding would sum to more than all.
+    size = math.ceil(0.34 * len(labels))
     train, test = train_test_split(
         np.arange(len(labels)),
-        train_size=0.66,
-        test_size=0.34,
+        train_size=min(math.floor(0.66 * len(labels)), len(labels) - size),
+        test_size=size,
         random_state=43,
         shuffle=True,
         stratify=labels if min(counts) > 2 else None,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from ground.arrays import Array
-from ground.errors import FederationError
+from ground.errors import FederationError, TaskError
 from privacy.randomness import Stream
 from tasks.contract import Task
 from tasks.patients import Patients
@@ -104,4 +104,9 @@ def evaluate(task: Task, vector: Array, patients: Patients, chunk: int = 256) ->
             inputs, some_targets = patients.batch(chosen, generator)
             outputs.append(model(inputs))
             targets.append(some_targets)
-    return task.metrics(torch.cat(outputs), torch.cat(targets))
+    metrics = task.metrics(torch.cat(outputs), torch.cat(targets))
+    if task.headline not in metrics:
+        raise TaskError(
+            f"task {task.name}: its headline {task.headline} is none of its metrics: correct the task"
+        )
+    return metrics

@@ -118,7 +118,7 @@ def test_a_personal_model_is_kept_and_evaluated_and_does_not_leave(hospital: Cli
 
 def test_a_study_whose_text_has_another_digest_is_refused(brest: Clinic) -> None:
     asked = clinic.instruction(PRIVATE, "train", 1)
-    cheaper = PRIVATE.with_epsilon(1000.0)
+    cheaper = PRIVATE.with_epsilon(99.0)
     for wrong in (replace(asked, study=cheaper.to_toml()), replace(asked, digest=cheaper.digest)):
         with pytest.raises(StudyError, match="does not have the digest that was sent with it"):
             brest.answer(wrong, PRIVATE)

@@ -97,7 +97,7 @@ def test_the_text_of_a_foreign_error_stays_in_the_hospital(
     assert clinic.VALUE not in sent
     assert json.loads(sent)["error"] == [
         "FederationError",
-        "hospital brest failed with ValueError: its own log has the details",
+        "it failed with ValueError: its own log has the details",
     ]
     assert not reply.content.array_records["arrays"]
     shown = [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]

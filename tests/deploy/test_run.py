@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from deploy import run as module
 from deploy.compare import plans, run_arm
 from deploy.federation import Machine
 from deploy.run import Run, resumes_at, run, to_json, write_comparison
-from ground.errors import StateError, UsageError
+from ground.errors import LaennecError, StateError, UsageError
 from server import checkpoint
 from server.events import Advanced, Event
 from tasks.registry import find
@@ -159,3 +160,34 @@ def test_a_comparison_leaves_the_files_of_its_private_arm_with_all_arms_in_the_r
 def test_a_number_that_json_does_not_have_is_not_written() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"epsilon": float("inf")})
+
+
+def test_an_unfinished_run_does_not_go_on_with_other_noise(
+    hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    """One privacy card cannot speak for rounds with predictable and rounds with secret noise."""
+    interrupt_after(1, DISTRIBUTED, hospitals, tmp_path)
+    secret = [replace(each, secret_noise=True) for each in hospitals]
+    with pytest.raises(UsageError, match="began with other noise"):
+        run(DISTRIBUTED, secret, Machine(secret_noise=True), tmp_path)
+    assert run(DISTRIBUTED, hospitals, Machine(), tmp_path).result["study"] == DISTRIBUTED.name
+
+
+def test_an_unfinished_run_does_not_go_on_with_other_data(
+    hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    interrupt_after(1, FREE, hospitals, tmp_path)
+    first, second, *others = hospitals
+    swapped = [replace(first, sources=second.sources), second, *others]
+    with pytest.raises(UsageError, match="began with other data"):
+        run(FREE, swapped, Machine(), tmp_path)
+
+
+def test_what_stopped_before_anything_was_learned_blocks_nothing(
+    hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    broken = [*hospitals[:-1], replace(hospitals[-1], sources=(str(tmp_path / "absent.csv"),))]
+    with pytest.raises(LaennecError):
+        run(FREE, broken, Machine(), tmp_path / "out")
+    assert resumes_at(DISTRIBUTED, tmp_path / "out") is None
+    assert run(DISTRIBUTED, hospitals, Machine(), tmp_path / "out").result["rounds"] == DISTRIBUTED.rounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,4 +170,5 @@ def unfinished(study: Path, state: Path) -> None:
     from tasks.registry import find
     from tasks.study import load
 
-    checkpoint.save(begin(load(study), find("heart-disease")), state)
+    begun = begin(load(study), find("heart-disease"))
+    checkpoint.save(replace(begun, phase="train", round=1), state)

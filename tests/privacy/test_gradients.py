@@ -148,3 +148,15 @@ def test_batch_norm_is_refused_with_the_way_out() -> None:
     ) as caught:
         PatientGradients(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), loss)
     assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_a_mean_over_patients_is_refused() -> None:
+    """It would shrink every patient's gradient with the number of the others, and bound nobody."""
+    model = nn.Linear(2, 1)
+    with (
+        PatientGradients(
+            model, lambda outputs, targets: ((outputs[:, 0] - targets) ** 2).mean()
+        ) as gradients,
+        pytest.raises(PrivacyError, match="one number a patient"),
+    ):
+        gradients.of(torch.zeros(3, 2), torch.zeros(3))

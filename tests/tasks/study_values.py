@@ -31,8 +31,8 @@ TRAINING = {
     "proximal-strength": NOT_NEGATIVE,
 }
 PRIVACY = {
-    "epsilon": st.floats(min_value=0.0, max_value=100.0, exclude_min=True),
-    "delta": SHARES.filter(lambda share: share < 1.0),
+    "epsilon": st.floats(min_value=0.001, max_value=100.0),
+    "delta": st.floats(min_value=1e-12, max_value=0.01),
     "clip": POSITIVE,
     "sampling-rate": SHARES,
     "noise": st.sampled_from(["local", "distributed"]),

@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ground.errors import DataError
 from simulation.tables import heart_disease as digital
 from tasks.heart_disease.columns import SCHEMA, complete_features, full_features
 from tasks.heart_disease.task import COMPLETE, FULL, UCI_FILES, hospitals, loss, metrics
+from tasks.patients import TablePatients
 from tasks.tables import read_table, table_of, write_table
 
 NAMES = ("cleveland", "hungary", "switzerland", "long-beach")
@@ -173,3 +176,10 @@ def test_the_loss_of_a_logit_of_zero_is_log_two() -> None:
     torch.testing.assert_close(
         loss(torch.zeros(2, 1), torch.tensor([0.0, 1.0])), torch.full((2,), float(np.log(2)))
     )
+
+
+@given(st.integers(10, 3000))
+def test_a_hospital_of_any_size_is_split_into_two_parts_that_cover_it(count: int) -> None:
+    labels = torch.arange(count) % 2
+    training, test = COMPLETE.split(TablePatients(torch.zeros(count, 1), labels.float()))
+    assert sorted([*training, *test]) == list(range(count))

@@ -75,8 +75,8 @@ def test_a_missing_key_is_named(key: str) -> None:
         (TRAINING + "proximal-strength = -0.1", "training.proximal-strength", "greater than or equal to 0"),
         (TOP + "training = 1", "training", "should be"),
         (TOP + "[privacy]\ndelta = 1e-5", "privacy.epsilon", "add it"),
-        (PRIVACY + "delta = 0.0", "privacy.delta", "greater than 0"),
-        (PRIVACY + "delta = 1.0", "privacy.delta", "less than 1"),
+        (PRIVACY + "delta = 0.0", "privacy.delta", "greater than or equal to 0.000000000001"),
+        (PRIVACY + "delta = 1.0", "privacy.delta", "less than or equal to 0.01"),
         (PRIVACY + "delta = nan", "privacy.delta", "should be"),
         (PRIVACY + "clip = 0.0", "privacy.clip", "greater than 0"),
         (PRIVACY + "clip = inf", "privacy.clip", "finite"),
@@ -92,7 +92,9 @@ def test_a_value_that_cannot_be_is_refused_by_its_key(text: str, key: str, way_o
     assert way_out in said
 
 
-@pytest.mark.parametrize("epsilon", ["0", "0.0", "-0.0", "-1.0", "100.5", "1e6", "nan", "inf", "-inf", "true", '"1"'])
+@pytest.mark.parametrize(
+    "epsilon", ["0", "0.0", "-0.0", "-1.0", "100.5", "1e6", "nan", "inf", "-inf", "true", '"1"']
+)
 def test_an_impossible_epsilon_is_refused(epsilon: str) -> None:
     said = refusal(f"{TOP}[privacy]\nepsilon = {epsilon}")
     assert "privacy.epsilon" in said
