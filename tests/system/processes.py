@@ -19,6 +19,11 @@ PRIVACY = "[privacy]\nepsilon = 2.0\n"
 PATIENCE = 120.0
 
 
+def _heed_interrupts() -> None:
+    """A job that a script put into the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def start(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """In a process group of its own, as a terminal does it; whatever is left of the group is killed."""
@@ -28,6 +33,7 @@ def start(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_interrupts,
     )
     try:
         yield process
