@@ -18,16 +18,23 @@ from privacy.plan import PrivacyPlan
 from tasks.learners.contract import Contribution
 from tasks.messages import Instruction, Reply
 
+COUNTING = ("enrol", "count")
 
-def least_noise(plan: PrivacyPlan, instruction: Instruction) -> float:
-    """The standard deviation that a value of this hospital's vector must carry, at the least."""
-    shares = instruction.hospitals if plan.noise == "distributed" else 1
-    if instruction.phase == "enrol":
+
+def least_noise(plan: PrivacyPlan, instruction: Instruction, shares: int) -> float:
+    """The standard deviation that a value of this hospital's vector must carry, at the least.
+
+    `shares` is how many shares of distributed noise are sure to be in the sum.
+    """
+    shares = shares if plan.noise == "distributed" else 1
+    if instruction.phase in COUNTING:
         return float(plan.count_noise_multiplier / np.sqrt(shares))
     return float(plan.noise_multiplier * plan.clip / np.sqrt(shares))
 
 
-def check(contribution: Contribution, plan: PrivacyPlan | None, instruction: Instruction) -> None:
+def check(
+    contribution: Contribution, plan: PrivacyPlan | None, instruction: Instruction, shares: int
+) -> None:
     """Raises PrivacyError where a private vector lacks its noise or a bound, FederationError on NaN or ∞."""
     if not all_finite(contribution.vector):
         raise FederationError(
@@ -37,8 +44,8 @@ def check(contribution: Contribution, plan: PrivacyPlan | None, instruction: Ins
         return
     if not np.isfinite(contribution.bound) or contribution.releases < 1:
         raise PrivacyError("a private study's update has no bound: it stays here")
-    unit = 1.0 if instruction.phase == "enrol" else plan.clip
-    least = least_noise(plan, instruction) * max(1.0, contribution.bound / unit)
+    unit = 1.0 if instruction.phase in COUNTING else plan.clip
+    least = least_noise(plan, instruction, shares) * max(1.0, contribution.bound / unit)
     if not contribution.noise >= least * (1 - 1e-9):  # so written, NaN is refused too
         raise PrivacyError("a private study's update lacks its noise: it stays here")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,6 +34,10 @@ class Settings:
         secret_noise: draw noise from the operating system; False makes it repeatable from the study's seed,
             which is for simulations alone.
         discloses: let counts and metrics leave in the clear, as on a machine whose owner has all the data.
+        identity: private signing key in hexadecimal of a simulated hospital; a real one keeps its own.
+        peers: (name, public identity in hexadecimal) of the hospitals with whom it may sum.
+        least_hospitals: the fewest hospitals in a sum that this one adds to.
+        colluders: how many other hospitals may help a lying coordinator without harm.
         trusts_sum: take part in studies whose noise is complete only in a sum that others compute in the
             clear; the one-machine engines set it.
 
@@ -45,8 +49,17 @@ class Settings:
     secret_noise: bool = True
     discloses: bool = False
     trusts_sum: bool = False
+    identity: str = field(default="", repr=False)
+    peers: tuple[tuple[str, str], ...] = ()
+    least_hospitals: int = 3
+    colluders: int = 1
 
-    def to_config(self) -> dict[str, str | bool]:
+    @property
+    def account(self) -> str:
+        """The name of its cohort in its ε book: that of the data, whatever the task."""
+        return " + ".join(Path(source).stem for source in self.sources)
+
+    def to_config(self) -> dict[str, str | bool | int]:
         """As Flower's node configuration holds it."""
         return {
             "hospital": self.name,
@@ -55,6 +68,10 @@ class Settings:
             "secret-noise": self.secret_noise,
             "discloses": self.discloses,
             "trusts-sum": self.trusts_sum,
+            "identity": self.identity,
+            "peers": json.dumps(self.peers),
+            "least-hospitals": self.least_hospitals,
+            "colluders": self.colluders,
         }
 
     @staticmethod
@@ -73,6 +90,10 @@ class Settings:
             secret_noise=bool(config.get("secret-noise", True)),
             discloses=bool(config.get("discloses", False)),
             trusts_sum=bool(config.get("trusts-sum", False)),
+            identity=str(config.get("identity", "")),
+            peers=tuple((name, key) for name, key in json.loads(str(config.get("peers", "[]")))),
+            least_hospitals=int(str(config.get("least-hospitals", 3))),
+            colluders=int(str(config.get("colluders", 1))),
         )
 
 

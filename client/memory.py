@@ -13,12 +13,13 @@ from pathlib import Path
 
 from flwr.app import ConfigRecord, RecordDict
 
-from ground.arrays import Arrays
+from ground.arrays import Array, Arrays, Words
 from ground.bundle import pack, unpack
 from ground.errors import FederationError, StateError
 from ground.files import write_atomically
 from privacy.accountant import Accountant
-from tasks.messages import Reply, reply_from_text, reply_to_text
+from privacy.secagg import HospitalSide
+from tasks.messages import Instruction, Reply, reply_from_text, reply_to_text
 
 
 @dataclass(frozen=True)
@@ -26,26 +27,29 @@ class Memory:
     """One hospital's state of one study.
 
     Attributes:
-        round: the last round that was answered; -1 before enrolment.
+        stage: of the last instruction that was answered (`Instruction.stage`); -1 before enrolment.
         arrays: what the learner keeps; sensitive.
         accountant: the noisy releases so far.
-        reply: the answer to that round.
+        reply: the answer to that instruction.
+        secure: this hospital's side of secure aggregation, sensitive; None without.
 
     """
 
-    round: int = -1
+    stage: int = -1
     arrays: Arrays = field(default_factory=dict)
     accountant: Accountant = field(default_factory=Accountant)
     reply: Reply | None = None
+    secure: HospitalSide | None = field(default=None, repr=False)
 
-    def answer_to(self, round_number: int) -> Reply | None:
-        """The stored reply where this round was answered already; raises FederationError for an older one."""
-        if round_number > self.round:
+    def answer_to(self, asked: Instruction) -> Reply | None:
+        """The stored reply where this was answered already; raises FederationError for anything older."""
+        if asked.stage > self.stage:
             return None
-        if round_number == self.round:
+        if asked.stage == self.stage:
             return self.reply
+        last = "a later one" if self.reply is None else f"{self.reply.phase} {self.reply.round}"
         raise FederationError(
-            f"asked for round {round_number} after round {self.round} was answered: "
+            f"asked for {asked.phase}, round {asked.round}, after {last} was answered: "
             "the coordinator has lost its state; restore it or launch the study anew"
         )
 
@@ -68,22 +72,25 @@ class Store:
         try:
             reply = replace(reply_from_text(header["reply"]), vector=tensors.pop("reply.vector", None))
             accountant = Accountant.from_json(header["accountant"])
-            number = int(header["round"])
+            number = int(header["stage"])
+            side = None if header["secure"] is None else HospitalSide.from_text(header["secure"])
         except (KeyError, ValueError, FederationError) as error:
             raise StateError(
                 f"{where}: damaged: restore it from a backup; without it nobody knows what was spent"
             ) from error
-        return Memory(number, {k.removeprefix("kept."): v for k, v in tensors.items()}, accountant, reply)
+        arrays = {name.removeprefix("kept."): value for name, value in tensors.items()}
+        return Memory(number, arrays, accountant, reply, side)
 
     def save(self, memory: Memory) -> None:
         """Replace what was kept, atomically."""
         if memory.reply is None:
             raise ValueError("memory is saved together with the reply that it belongs to")
-        tensors = {f"kept.{name}": value for name, value in memory.arrays.items()}
+        tensors: dict[str, Array | Words] = {f"kept.{name}": v for name, v in memory.arrays.items()}
         if memory.reply.vector is not None:
             tensors["reply.vector"] = memory.reply.vector
         header = {
-            "round": memory.round,
+            "stage": memory.stage,
+            "secure": None if memory.secure is None else memory.secure.to_text(),
             "accountant": memory.accountant.to_json(),
             "reply": reply_to_text(memory.reply),
         }

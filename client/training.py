@@ -1,19 +1,21 @@
-"""One instruction, answered: check, evaluate, contribute, account, store, reply."""
+"""One instruction, answered: check, reserve, evaluate, contribute, mask, store, settle, reply."""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from client import gate
+from client import booking, gate, secure
 from client.hospital import Cohort, Settings, cohort
 from client.memory import Memory, Store
+from client.secure import Masking
 from ground.arrays import Array
 from ground.errors import PrivacyError, StudyError
 from privacy.accountant import Accountant, Event
 from privacy.plan import PrivacyPlan
 from privacy.randomness import Stream, secret_key, seeded_key
+from privacy.secagg import Encoding, HospitalSide
 from tasks.contract import Task
 from tasks.learners import learner_for
 from tasks.learners.contract import Contribution, Learner, Visit
@@ -24,47 +26,80 @@ from tasks.registry import find
 from tasks.study import Study, parse
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One instruction with all that it is answered from."""
+
+    instruction: Instruction
+    settings: Settings
+    study: Study
+    task: Task
+    plan: PrivacyPlan | None
+    memory: Memory
+
+    @property
+    def counting(self) -> bool:
+        """Whether it is the patients that are counted."""
+        return self.instruction.phase in gate.COUNTING
+
+    @property
+    def contributes(self) -> bool:
+        """Whether the answer holds a contribution: a count is one where noise was planned for it."""
+        counted = "count" if self.study.secure else "enrol"
+        phase = self.instruction.phase
+        return phase == "train" or (phase == counted and self.plan is not None)
+
+    @property
+    def event(self) -> Event | None:
+        """What the contribution costs; None where nothing private leaves."""
+        if self.plan is None or not self.contributes:
+            return None
+        if self.counting:
+            return self.plan.count_event()
+        return self.plan.step_event(self.plan.steps // self.study.rounds)
+
+    @property
+    def side(self) -> HospitalSide:
+        """This hospital's side of secure aggregation; raises PrivacyError before it announced its keys."""
+        if self.memory.secure is None:
+            raise PrivacyError("secure aggregation begins with enrolment: this hospital has no keys yet")
+        return self.memory.secure
+
+
 def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
     """The reply to an instruction; raises LaennecError where there cannot be one.
 
-    The reply is stored before it is returned, and returned again if the same round is asked again.
+    What is released is reserved in the ε book before a patient is read; the reply is stored before it is
+    returned, and returned again if the same is asked again.
     """
     started = time.perf_counter()
     study = _study(instruction)
-    task = find(study.task, study.task_version)
-    memory = store.load()
-    if instruction.phase != "report":
-        stored = memory.answer_to(instruction.round)
-        if stored is not None:
-            return stored
-    plan = study.plan()
-    if plan is not None and plan.noise == "distributed" and not settings.trusts_sum:
-        raise PrivacyError(
-            "this hospital trusts no sum, and the study's noise is complete only in the sum: "
-            'ask for noise = "local"'
-        )
-    patients = cohort(task.name, settings.sources)
-    reply = Reply(
-        hospital=settings.name,
-        phase=instruction.phase,
-        digest=instruction.digest,
-        round=instruction.round,
-        patients=len(patients.training) + len(patients.test),
-        quarantined=patients.quarantined,
-        worker=str(os.getpid()),
+    asked = Asked(
+        instruction, settings, study, find(study.task, study.task_version), study.plan(), store.load()
     )
-    learner = learner_for(task, study)
-    if instruction.phase != "enrol":
-        reply = replace(reply, metrics=_metrics(task, learner, instruction, memory, patients))
-    if instruction.phase == "train" or (instruction.phase == "enrol" and plan is not None):
-        contribution, arrays = _contribute(study, learner, instruction, settings, memory, patients, plan)
-        gate.check(contribution, plan, instruction)
-        reply = replace(reply, vector=contribution.vector, noise=contribution.noise)
-        accountant = _spend(memory.accountant, contribution, plan, instruction)
-        memory = Memory(instruction.round, {**memory.arrays, **arrays}, accountant)
-    reply = gate.let_out(replace(reply, seconds=time.perf_counter() - started), settings)
-    if reply.vector is not None and (plan is not None or memory.arrays):  # a report replaces no round's reply
-        store.save(replace(memory, reply=reply))
+    kept = study.secure or instruction.phase != "report"  # a plain report can be computed again
+    if kept and (stored := asked.memory.answer_to(instruction)) is not None:
+        return stored
+    _check_trust(asked)
+    with booking.open_book(settings) as book:
+        if instruction.phase == "enrol" and asked.plan is not None:
+            book.check(study, asked.plan)
+        masking = _masking(asked)
+        if masking is not None and not masking.takes_part:
+            side, said = secure.prepare_next(masking, settings)
+            reply, memory = replace(_reply(asked), secure=said), replace(asked.memory, secure=side)
+        elif instruction.phase in ("roster", "unmask"):
+            act = secure.join if instruction.phase == "roster" else secure.unmask
+            side, said = act(asked.side, instruction, settings)
+            reply, memory = replace(_reply(asked), secure=said), replace(asked.memory, secure=side)
+        else:
+            book.reserve(study, instruction.sum_number, asked.event)
+            reply, memory = _visited(asked, masking)
+        reply = gate.let_out(replace(reply, seconds=time.perf_counter() - started), settings)
+        book.disclose(study, instruction.sum_number, reply)
+        if kept and (reply.vector is not None or reply.secure) and (asked.plan is not None or memory.arrays):
+            store.save(replace(memory, stage=instruction.stage, reply=reply))
+        book.settle(study, instruction.sum_number, asked.event if reply.vector is not None else None)
     return reply
 
 
@@ -76,6 +111,81 @@ def _study(instruction: Instruction) -> Study:
     return study
 
 
+def _check_trust(asked: Asked) -> None:
+    shared = asked.plan is not None and asked.plan.noise == "distributed" and not asked.study.secure
+    if shared and not asked.settings.trusts_sum:
+        raise PrivacyError(
+            "this hospital trusts no sum, and the study's noise is complete only in the sum: "
+            'ask for secure-aggregation = true, or noise = "local"'
+        )
+
+
+def _masking(asked: Asked) -> Masking | None:
+    """The secure sum that the instruction opens, checked; None where it opens none."""
+    if not asked.study.secure or asked.instruction.phase not in ("count", "train", "report"):
+        return None
+    return secure.open_sum(asked.side, asked.instruction, asked.settings, asked.study.rounds)
+
+
+def _reply(asked: Asked) -> Reply:
+    """What every reply says."""
+    instruction = asked.instruction
+    return Reply(
+        hospital=asked.settings.name,
+        phase=instruction.phase,
+        digest=instruction.digest,
+        round=instruction.round,
+        worker=str(os.getpid()),
+    )
+
+
+def _visited(asked: Asked, masking: Masking | None) -> tuple[Reply, Memory]:
+    """The reply for which patients are read, and what is kept."""
+    instruction, memory = asked.instruction, asked.memory
+    patients = cohort(asked.task.name, asked.settings.sources)
+    count = len(patients.training) + len(patients.test)
+    reply = replace(_reply(asked), patients=count, quarantined=patients.quarantined)
+    learner = learner_for(asked.task, asked.study)
+    if instruction.phase in ("train", "report"):
+        reply = replace(reply, metrics=_metrics(asked.task, learner, instruction, memory, patients))
+    contribution = None
+    if asked.contributes:
+        shares, encoding = _terms(asked, masking)
+        step = 0.0 if encoding is None else encoding.step
+        contribution, arrays = _contribute(asked, learner, patients, shares, step)
+        gate.check(contribution, asked.plan, instruction, shares)
+        spent = _spend(memory.accountant, contribution, asked.plan, asked.event, instruction)
+        memory = replace(memory, arrays={**memory.arrays, **arrays}, accountant=spent)
+        reply = replace(reply, vector=contribution.vector, noise=contribution.noise)
+    if asked.study.secure and instruction.phase == "enrol":
+        side, said = secure.begin(instruction, asked.settings)
+        return replace(reply, secure=said), replace(memory, secure=side)
+    if masking is not None:
+        return _masked(asked, masking, reply, memory, contribution, len(patients.training))
+    return reply, memory
+
+
+def _masked(
+    asked: Asked,
+    masking: Masking,
+    reply: Reply,
+    memory: Memory,
+    contribution: Contribution | None,
+    patients: int,
+) -> tuple[Reply, Memory]:
+    """The same reply with its numbers as masked words of one sum."""
+    if asked.plan is None:
+        raise PrivacyError("a study without privacy has no secure sum")
+    encoding = secure.encoding(masking, asked.plan, counting=asked.counting)
+    if contribution is not None:
+        secure.check_fit(contribution, asked.plan, encoding, masking.roster.fewest, patients)
+    words = secure.words_of(contribution, reply.metrics, encoding)
+    side, said = secure.mask(masking, words, asked.settings)
+    return replace(reply, vector=words, secure=said, summed=tuple(sorted(reply.metrics))), replace(
+        memory, secure=side
+    )
+
+
 def _metrics(
     task: Task, learner: Learner, instruction: Instruction, memory: Memory, patients: Cohort
 ) -> dict[str, float]:
@@ -84,37 +194,42 @@ def _metrics(
     return evaluate(task, model, patients.test)
 
 
+def _terms(asked: Asked, masking: Masking | None) -> tuple[int, Encoding | None]:
+    """How many shares of distributed noise are sure to be in the sum, and how a secure one is encoded."""
+    if masking is None or asked.plan is None:
+        return asked.instruction.hospitals, None
+    return masking.roster.fewest, secure.encoding(masking, asked.plan, counting=asked.counting)
+
+
 def _contribute(
-    study: Study,
-    learner: Learner,
-    instruction: Instruction,
-    settings: Settings,
-    memory: Memory,
-    patients: Cohort,
-    plan: PrivacyPlan | None,
+    asked: Asked, learner: Learner, patients: Cohort, shares: int, step: float
 ) -> tuple[Contribution, dict[str, Array]]:
+    study, settings, instruction = asked.study, asked.settings, asked.instruction
     key = secret_key() if settings.secret_noise else seeded_key(study.seed, study.digest, settings.name)
     visit = Visit(
         published=instruction.published,
         patients=patients.training,
-        memory=memory.arrays,
+        memory=asked.memory.arrays,
         stream=Stream(key, instruction.phase, instruction.round),
-        hospitals=instruction.hospitals,
-        plan=plan,
+        shares=shares,
+        plan=asked.plan,
+        step=step,
     )
-    return (count_of_patients() if instruction.phase == "enrol" else learner).contribute(visit)
+    return (count_of_patients() if asked.counting else learner).contribute(visit)
 
 
 def _spend(
-    accountant: Accountant, contribution: Contribution, plan: PrivacyPlan | None, instruction: Instruction
+    accountant: Accountant,
+    contribution: Contribution,
+    plan: PrivacyPlan | None,
+    event: Event | None,
+    instruction: Instruction,
 ) -> Accountant:
     """The history with this round's releases; raises PrivacyError beyond what the plan was designed for."""
-    if plan is None:
+    if plan is None or event is None:
         return accountant
-    enrolling = instruction.phase == "enrol"
-    event = plan.count_event() if enrolling else plan.step_event(contribution.releases)
     spent = accountant.spend(event)
-    if _released(spent, event) > _released(plan.cost(), event):
+    if contribution.releases != event.times or _released(spent, event) > _released(plan.cost(), event):
         raise PrivacyError(
             f"round {instruction.round} would release more than the count of patients and the {plan.steps} "
             f"steps that epsilon {plan.epsilon:g} pays for: refused"

@@ -13,11 +13,14 @@ from flwr.app import Context, RecordDict, UserConfigValue
 
 from client.app import app as client_app
 from client.hospital import Settings
+from deploy.engines.faults import Drop
 from deploy.engines.local import LocalGrid
 from ground.errors import DataError, FederationError, PrivacyError, StudyError, UsageError
+from privacy.randomness import seeded_key
+from privacy.secagg import Identity
 from server.app import app as server_app
 from server.events import Advanced, Event, halt, listening
-from server.round import Progress
+from server.progress import Progress
 from tasks.registry import find
 from tasks.study import Study
 
@@ -33,12 +36,14 @@ class Machine:
         engine: "local" or "ray".
         workers: warm processes of the local engine, or concurrent clients of ray.
         secret_noise: draw noise from the operating system instead of the study's seed.
+        drops: hospitals that vanish on purpose, on the local engine.
 
     """
 
     engine: Engine = "local"
     workers: int = 1
     secret_noise: bool = False
+    drops: tuple[Drop, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,17 @@ class Outcome:
 
 
 def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_noise: bool) -> list[Settings]:
-    """One node for each hospital that the task finds in the folder."""
+    """One node for each hospital that the task finds in the folder, by name in alphabetical order.
+
+    That is the order of the roster too (`server.round`), and so of every result, table and report.
+    """
     found = find(task_name).hospitals(folder)
     if not found:
         raise DataError(
             f"{folder}: no hospital in it: `laennec tasks {task_name}` says what is expected there"
         )
+    identities = {name: Identity.from_bytes(seeded_key(0, "identity", name)) for name in found}
+    publics = {name: identity.public.hex() for name, identity in identities.items()}
     return [
         Settings(
             name=name,
@@ -87,8 +97,11 @@ def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_nois
             secret_noise=secret_noise,
             discloses=True,
             trusts_sum=True,
+            # One owner has all the data here: these keys exercise the protocol and protect nobody.
+            identity=identities[name].to_bytes().hex(),
+            peers=tuple((peer, key) for peer, key in publics.items() if peer != name),
         )
-        for name, source in found.items()
+        for name, source in sorted(found.items())
     ]
 
 
@@ -137,7 +150,7 @@ def federate(
 
             run_on_ray(server_app, client_app, json.dumps(settings), hospitals, machine.workers)
         else:
-            with LocalGrid(client_app, hospitals, machine.workers) as grid:
+            with LocalGrid(client_app, hospitals, machine.workers, machine.drops) as grid:
                 server_app(grid, Context(1, 0, {}, RecordDict(), settings))
     if not steps or steps[-1].progress.phase != "done":
         raise FederationError(f"study {study.name} ended before its last round: run it again to go on")

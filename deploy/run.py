@@ -27,6 +27,7 @@ from tasks.registry import find
 from tasks.study import Study
 
 STATE = "state"
+HOSPITALS = "hospitals"
 READABLE = 0o644  # results are for colleagues; state holds what hospitals keep, for the owner alone
 
 
@@ -54,12 +55,19 @@ def run(
     state = out / STATE
     progress = checkpoint.load(state)
     origin.check(state, hospitals, begun=progress is not None and progress.phase != "enrol")
-    settled = [replace(each, home=state / "hospitals" / each.name) for each in hospitals]
+    settled = [replace(each, home=out / HOSPITALS / each.name) for each in hospitals]
     outcome = federate(study, settled, machine, state, watch)
     finished = describe(outcome)
     write_files(finished, out)
     shutil.rmtree(state)
+    _forget(study, out)
     return finished
+
+
+def _forget(study: Study, out: Path) -> None:
+    """Remove what hospitals kept of this study between rounds; their books and logs stay."""
+    for kept in (out / HOSPITALS).glob(f"*/{study.digest}.safetensors"):
+        kept.unlink()
 
 
 def resumes_at(study: Study, out: Path) -> int | None:
@@ -71,6 +79,7 @@ def resumes_at(study: Study, out: Path) -> int | None:
     if progress is None or progress.phase == "enrol":
         # Nothing was learned yet: whatever stopped it may have been mended.
         shutil.rmtree(out / STATE, ignore_errors=True)
+        _forget(study, out)
         return None
     if progress.study.digest != study.digest:
         raise UsageError(

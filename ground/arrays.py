@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.floating]
+Words = npt.NDArray[np.unsignedinteger]
 Arrays = Mapping[str, Array]
 
 

@@ -6,6 +6,7 @@ A digest over both is kept with them, since safetensors has none: a flipped bit 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -13,13 +14,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ground.arrays import Array, Arrays
+from ground.arrays import Array, Words
 from ground.errors import StateError
 
 
-def pack(arrays: Arrays, header: dict[str, Any]) -> bytes:
+def pack(arrays: Mapping[str, Array | Words], header: dict[str, Any]) -> bytes:
     """Bytes that `unpack` reads back to equal arrays and an equal header."""
-    contiguous = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    contiguous: dict[str, Any] = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     text = json.dumps(header, sort_keys=True)
     # One entry, since safetensors writes several in no fixed order.
     return save(contiguous, metadata={"header": f"{_digest(contiguous, text)} {text}"})
@@ -39,7 +40,7 @@ def unpack(data: bytes, where: str) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, header
 
 
-def _digest(arrays: Arrays, header: str) -> str:
+def _digest(arrays: Mapping[str, Array | Words], header: str) -> str:
     """SHA-256 over the header and each array's name, type, shape and values."""
     whole = sha256(header.encode())
     for name in sorted(arrays):

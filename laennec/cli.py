@@ -15,6 +15,8 @@ from rich.markup import escape
 
 from ground.errors import LaennecError, UsageError
 from laennec import screen
+from laennec.audit_cli import audit
+from laennec.hospital_cli import hospital
 
 if TYPE_CHECKING:
     from client.hospital import Settings
@@ -30,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(hospital)
 
 
 class EngineName(StrEnum):
@@ -37,7 +40,6 @@ class EngineName(StrEnum):
 
     local = "local"
     ray = "ray"
-    flower = "flower"
 
 
 class StrategyOption(StrEnum):
@@ -51,6 +53,15 @@ class StrategyOption(StrEnum):
     ditto = "ditto"
 
 
+def _engine(name: str) -> EngineName:
+    """The engine of that name; raises UsageError for the one that there is not yet."""
+    if name == "flower":
+        raise UsageError("engine flower is not available in this version: use local or ray")
+    if name not in list(EngineName):
+        raise typer.BadParameter(f"{name!r} is not one of 'local', 'ray'.")
+    return EngineName(name)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")]
 Data = Annotated[
     Path | None,
@@ -60,10 +71,20 @@ Out = Annotated[Path | None, typer.Option(help="Folder for the results. Default:
 Seed = Annotated[int | None, typer.Option(min=0, help="Instead of the study's own seed.")]
 Workers = Annotated[int, typer.Option(min=1, help="Warm processes; the result does not depend on it.")]
 Hospitals = Annotated[int, typer.Option(min=1, help="Digital hospitals to make, where --data is absent.")]
-Engine = Annotated[EngineName, typer.Option(help="local: here; ray: Flower's simulation.")]
+Engine = Annotated[
+    EngineName,
+    typer.Option(parser=_engine, metavar="[local|ray]", help="local: here; ray: Flower's simulation."),
+]
 Secret = Annotated[
     bool,
     typer.Option("--secret-noise", help="Noise from the operating system: for a model to be released."),
+]
+Dropped = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOSPITAL@ROUND",
+        help="Let a hospital vanish in a round, to see what happens; with :late, after it has sent. Repeatable.",
+    ),
 ]
 StudyFile = Annotated[Path, typer.Argument(help="A study, as TOML: see examples/.", show_default=False)]
 
@@ -97,6 +118,7 @@ def run(
     out: Out = None,
     workers: Workers = 1,
     secret_noise: Secret = False,
+    drop: Dropped = None,
     json: Json = False,
 ) -> None:
     """Run a study over hospitals on this machine. An interrupted run goes on where it stopped."""
@@ -105,6 +127,7 @@ def run(
 
     machine = _machine(engine, workers, secret_noise=secret_noise)
     terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=secret_noise)
+    machine = _with_drops(machine, drop or [], terms, nodes)
     resumed = resumes_at(terms, out)
     with screen.rounds(quiet=json) as follow:
         if resumed and not json:
@@ -186,10 +209,10 @@ def tasks(
 ) -> None:
     """What can be learned here, and what data it wants."""
     from laennec.tasks_screen import show_all, show_one
-    from tasks.registry import find, installed
+    from tasks.registry import broken, find, installed
 
     if name is None:
-        show_all(installed(), json=json)
+        show_all(installed(), broken().values(), json=json)
     else:
         show_one(find(name), json=json)
 
@@ -217,6 +240,9 @@ def patients(
     screen.out.print(f"{count} digital patients: {table}, recipes beside it.", soft_wrap=True)
 
 
+app.command()(audit)
+
+
 def _prepare(
     study: Path, data: Path | None, hospitals: int, seed: int | None, out: Path | None, *, secret_noise: bool
 ) -> tuple[Study, list[Settings], Path]:
@@ -242,9 +268,19 @@ def _check_folder(out: Path) -> None:
 def _machine(engine: EngineName, workers: int, *, secret_noise: bool = False) -> Machine:
     from deploy.federation import Machine
 
-    if engine is EngineName.flower:
-        raise UsageError("engine flower is not available in this version: use local or ray")
-    return Machine("ray" if engine is EngineName.ray else "local", workers, secret_noise)
+    return Machine(engine.value, workers, secret_noise)
+
+
+def _with_drops(machine: Machine, drops: list[str], study: Study, nodes: list[Settings]) -> Machine:
+    """The machine with its faults on purpose; raises UsageError on another engine than the local one."""
+    from dataclasses import replace
+
+    from deploy.engines.faults import parse_drops
+
+    if drops and machine.engine != "local":
+        raise UsageError("--drop is a switch of the local engine: leave --engine out")
+    names = [node.name for node in nodes]
+    return replace(machine, drops=parse_drops(drops, names, study.rounds, secure=study.secure))
 
 
 def _compare(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +13,30 @@ from laennec import screen
 
 if TYPE_CHECKING:
     from tasks.contract import Column, Task
+    from tasks.registry import Broken
 
 
-def show_all(tasks: Mapping[str, Task], *, json: bool) -> None:
-    """Name, version and summary of each."""
+def show_all(tasks: Mapping[str, Task], broken: Iterable[Broken], *, json: bool) -> None:
+    """Name, version and summary of each; for a person also which ones cannot be loaded."""
     if json:
         screen.print_json([_summary(task) for task in tasks.values()])
         return
     table = Table(title="Tasks installed here")
     for heading in ("name", "version", "what is learned", "digital patients"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading in ("name", "version"))
     for task in tasks.values():
         table.add_row(task.name, str(task.version), task.summary, ", ".join(task.strata) or "none")
     screen.out.print(table)
     screen.out.print("What data one wants: laennec tasks NAME")
+    failed = ", ".join(f"{each.name} (package {each.package}, {each.error})" for each in broken)
+    if failed:
+        screen.out.print(
+            f"Broken: {failed}: reinstall or upgrade",
+            style="red",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
 
 
 def show_one(task: Task, *, json: bool) -> None:
@@ -37,7 +47,7 @@ def show_one(task: Task, *, json: bool) -> None:
         return
     table = Table(title=f"{task.name} {task.version}: one patient")
     for heading in ("column", "meaning", "admissible", "missing"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading in ("column", "missing"))
     for column in task.schema:
         table.add_row(column.name, column.meaning, _admissible(column), "" if column.required else "allowed")
     screen.out.print(table)

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from opacus import GradSampleModule
+from opacus.utils.module_utils import trainable_modules
 from opacus.validators import ModuleValidator
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ground.arrays import Array
 from ground.errors import PrivacyError
@@ -28,12 +30,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class ClippedSum:
     """A sum to which one patient contributes at most `bound` in L2 norm: the only thing that noise accepts.
 
-    Sensitive until noised: it must not leave the hospital as it is.
+    Sensitive until noised: it must not leave the hospital as it is. Where `step` is not 0, every patient's
+    part is a whole number of steps, and so the noise will be: a secure sum adds whole numbers.
     """
 
     vector: Array
     bound: float
     unit: str = UNIT
+    step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,17 @@ class PatientGradients:
     """
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
-        """`loss` maps (outputs, targets) to one loss per patient, shape (patient,)."""
-        errors = ModuleValidator.validate(model, strict=False)
-        if errors:
+        """`loss` maps (outputs, targets) to one loss per patient, shape (patient,).
+
+        Raises PrivacyError for a model in which a patient's gradient is not that patient's alone.
+        """
+        if kinds := _without_gradients(model):
             raise PrivacyError(
-                f"this model gives no gradient per patient ({errors[0]}): "
-                "replace the layer, for instance BatchNorm by GroupNorm"
+                f"this model gives no gradient per patient, because of {', '.join(kinds)}: "
+                "replace the layer, for instance BatchNorm by GroupNorm, LSTM by Opacus' DPLSTM"
             )
+        if not model.training:
+            raise PrivacyError("this model is in evaluation mode and gives no gradients: call its train()")
         self._loss = loss
         self._module = GradSampleModule(model, batch_first=True, loss_reduction="sum")
         self._parameters = [p for p in self._module.parameters() if p.requires_grad]
@@ -90,14 +98,32 @@ class PatientGradients:
         self._module.zero_grad(set_to_none=True)
         return torch.cat(rows, dim=1)
 
-    def clipped_sum(self, inputs: Tensor, targets: Tensor, clip: float, chunk: int = 256) -> ClippedSum:
-        """The sum over patients of their clipped gradients; `chunk` patients at a time are held in memory."""
+    def clipped_sum(
+        self, inputs: Tensor, targets: Tensor, clip: float, *, step: float = 0.0, chunk: int = 256
+    ) -> ClippedSum:
+        """The sum over patients of their clipped gradients; `chunk` patients at a time are held in memory.
+
+        With a `step`, each patient's clipped gradient is rounded towards zero to whole steps.
+        """
         count = sum(p.numel() for p in self._parameters)
         total = torch.zeros(count, dtype=torch.float64)
         for start in range(0, len(inputs), chunk):
             gradients = self.of(inputs[start : start + chunk], targets[start : start + chunk])
-            total += clip_rows(gradients, clip).sum(dim=0, dtype=torch.float64)
-        return ClippedSum(total.numpy(), clip)
+            total += whole_rows(clip_rows(gradients, clip), step).sum(dim=0, dtype=torch.float64)
+        return ClippedSum(total.numpy(), clip, step=step)
+
+
+def _without_gradients(model: nn.Module) -> list[str]:
+    """The kinds of layers that mix patients, or whose gradients Opacus cannot tell apart, by name."""
+    kinds = set()
+    for _, layer in trainable_modules(model):
+        check = ModuleValidator.VALIDATORS.get(type(layer))
+        # What a layer keeps from batch to batch, its buffers, would carry patients into one another.
+        if any(True for _ in layer.buffers()) or (check is not None and check(layer)):
+            kinds.add(type(layer).__name__)
+    # Opacus looks at trainable layers alone, but BatchNorm mixes patients without parameters too.
+    kinds |= {type(layer).__name__ for layer in model.modules() if isinstance(layer, _BatchNorm)}
+    return sorted(kinds)
 
 
 def clip_rows(rows: Tensor, clip: float) -> Tensor:
@@ -111,11 +137,20 @@ def clip_rows(rows: Tensor, clip: float) -> Tensor:
     return clipped
 
 
+def whole_rows(rows: Tensor, step: float) -> Tensor:
+    """Each value rounded towards zero to whole steps, which makes no row longer; as it is where step is 0."""
+    if step == 0.0:
+        return rows
+    whole: Tensor = torch.trunc(rows.to(torch.float64) / step) * step
+    return whole
+
+
 def add_noise(total: ClippedSum, noise_multiplier: float, shares: int, stream: Stream) -> NoisySum:
     """The sum with one of `shares` equal shares of Gaussian noise, σ·bound in all.
 
     The shares of all hospitals together have standard deviation σ·bound, since variances add up;
-    `shares=1` is the whole noise. σ = 0 adds none: that is clipping without privacy, for tests.
+    `shares=1` is the whole noise. σ = 0 adds none: that is clipping without privacy, for tests. The noise of
+    a sum in whole steps is rounded to whole steps (`privacy.secagg.encoding` says what that costs).
     """
     if not isinstance(total, ClippedSum):
         raise TypeError("noise is added to a ClippedSum, whose bound is known, and to nothing else")
@@ -123,4 +158,6 @@ def add_noise(total: ClippedSum, noise_multiplier: float, shares: int, stream: S
     if deviation == 0.0:
         return NoisySum(total.vector, total.bound, 0.0)
     noise = stream.normal(total.vector.size) * deviation
+    if total.step:
+        noise = np.rint(noise / total.step) * total.step
     return NoisySum(total.vector + noise, total.bound, float(deviation))

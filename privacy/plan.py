@@ -19,6 +19,9 @@ NEIGHBOURS = "add or remove one patient"
 # of patients, which is the public divisor of every later mean. 3 % costs the gradients 1.5 % more noise.
 COUNT_SHARE = 0.03
 
+# The part of δ that a secure sum in whole numbers may use up (`privacy.secagg.encoding.slack`).
+LATTICE_SHARE = 0.01
+
 Noise = Literal["local", "distributed"]
 
 
@@ -28,7 +31,7 @@ class PrivacyPlan:
 
     Attributes:
         epsilon: the most that the whole study may cost, at `delta`.
-        delta: probability with which the guarantee may fail.
+        delta: probability with which the guarantee may fail; of a secure sum, without the lattice's share.
         clip: L2 bound of one patient's gradient.
         sampling_rate: Poisson probability with which a patient takes part in a step.
         steps: noisy gradient releases over the whole study.
@@ -49,9 +52,21 @@ class PrivacyPlan:
 
     @staticmethod
     def design(
-        *, epsilon: float, delta: float, clip: float, sampling_rate: float, steps: int, noise: Noise
+        *,
+        epsilon: float,
+        delta: float,
+        clip: float,
+        sampling_rate: float,
+        steps: int,
+        noise: Noise,
+        secure: bool = False,
     ) -> PrivacyPlan:
-        """The plan with the least noise whose whole cost stays within (ε, δ), by PLD."""
+        """The plan with the least noise whose whole cost stays within (ε, δ), by PLD.
+
+        For a secure sum within (ε, 99 % of δ), since its noise is only nearly Gaussian.
+        """
+        if secure:
+            delta *= 1.0 - LATTICE_SHARE
         count = _least_noise(epsilon, delta, 1.0, 1, None) / COUNT_SHARE**0.5
         multiplier = _least_noise(epsilon, delta, sampling_rate, steps, count)
         return PrivacyPlan(epsilon, delta, clip, sampling_rate, steps, noise, multiplier, count)

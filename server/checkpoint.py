@@ -6,12 +6,15 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from ground.arrays import Array, Words
 from ground.bundle import pack, unpack
-from ground.errors import StateError, StudyError
+from ground.errors import FederationError, StateError, StudyError
 from ground.files import write_atomically
 from privacy.accountant import Accountant
-from server.round import Member, Progress, Record
+from privacy.secagg import CoordinatorSide
+from server.progress import Member, Progress, Record
 from tasks.learners.contract import State
 from tasks.study import parse
 
@@ -31,7 +34,10 @@ def load(home: Path) -> Progress | None:
 
 def to_bytes(progress: Progress) -> bytes:
     """The same progress gives the same bytes."""
-    arrays = {"model": progress.state.model} | {f"slot.{k}": v for k, v in progress.state.slots.items()}
+    arrays: dict[str, Array | Words] = {"model": progress.state.model}
+    arrays |= {f"slot.{name}": value for name, value in progress.state.slots.items()}
+    if progress.secure is not None and progress.secure.total is not None:
+        arrays["secure.total"] = progress.secure.total
     header = {
         "study": progress.study.to_toml(),
         "phase": progress.phase,
@@ -39,6 +45,9 @@ def to_bytes(progress: Progress) -> bytes:
         "roster": [asdict(member) for member in progress.roster],
         "accountant": progress.accountant.to_json(),
         "history": [_record_out(record) for record in progress.history],
+        "secure": None if progress.secure is None else progress.secure.to_text(),
+        "pending": None if progress.pending is None else _record_out(progress.pending),
+        "summed": list(progress.summed),
     }
     return pack(arrays, header)
 
@@ -46,6 +55,7 @@ def to_bytes(progress: Progress) -> bytes:
 def from_bytes(data: bytes, where: str) -> Progress:
     """The inverse of `to_bytes`; raises StateError, naming `where`."""
     arrays, header = unpack(data, where)
+    total: Any = arrays.pop("secure.total", None)
     try:
         return Progress(
             study=parse(header["study"], where),
@@ -57,8 +67,11 @@ def from_bytes(data: bytes, where: str) -> Progress:
             ),
             accountant=Accountant.from_json(header["accountant"]),
             history=tuple(_record_in(record) for record in header["history"]),
+            secure=None if header["secure"] is None else CoordinatorSide.from_text(header["secure"], total),
+            pending=None if header["pending"] is None else _record_in(header["pending"]),
+            summed=tuple(header["summed"]),
         )
-    except (KeyError, TypeError, StudyError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, StudyError, FederationError, json.JSONDecodeError) as error:
         raise StateError(f"{where}: damaged: restore it from a backup, or start the study anew") from error
 
 
@@ -67,7 +80,13 @@ def _record_out(record: Record) -> dict[str, object]:
         hospital: {name: None if math.isnan(value) else value for name, value in values.items()}
         for hospital, values in record.metrics.items()
     }
-    return {"after": record.after, "metrics": metrics, "contributors": list(record.contributors)}
+    return {
+        "after": record.after,
+        "metrics": metrics,
+        "contributors": list(record.contributors),
+        "summed": dict(record.summed),
+        "abandoned": record.abandoned,
+    }
 
 
 def _record_in(values: dict[str, object]) -> Record:
@@ -76,4 +95,10 @@ def _record_in(values: dict[str, object]) -> Record:
         hospital: {name: math.nan if value is None else value for name, value in named.items()}
         for hospital, named in stored.items()
     }
-    return Record(int(values["after"]), metrics, tuple(values["contributors"]))  # type: ignore[call-overload, arg-type]
+    return Record(
+        int(values["after"]),  # type: ignore[call-overload]
+        metrics,
+        tuple(values["contributors"]),  # type: ignore[arg-type]
+        dict(values["summed"]),  # type: ignore[call-overload]
+        str(values["abandoned"]),
+    )

@@ -17,14 +17,17 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from ground.errors import FederationError, LaennecError, StateError, UsageError
-from server import checkpoint
+from server import checkpoint, secure
 from server.events import Advanced, Waiting, halt, tell
-from server.round import Progress, begin, instruction, step
-from tasks.messages import MESSAGE_TYPE, Instruction, Reply, pack_instruction, unpack_reply
+from server.progress import Progress, begin
+from server.round import absorb, instruction, step
+from tasks.messages import MESSAGE_TYPE, Instruction, Reply, packer, unpack_reply
 from tasks.registry import find
 from tasks.study import Study
 
 ATTEMPTS = 3
+# Flower's code for a node that is gone; its own enumeration is not public.
+UNAVAILABLE, GONE = 5, "its node is gone"
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.5
 
 
@@ -87,7 +90,7 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
         started = time.perf_counter()
         if home:
             checkpoint.save(progress, home)
-        answers = _ask(grid, nodes, request, terms, _Names(progress.names, heard))
+        progress, answers = _ask(grid, nodes, request, terms, _Names(progress.names, heard), progress)
         _refuse_wrong_use(progress, answers)
         progress, request = step(progress, answers.replies, task)
         left_out = tuple((name, str(error)) for name, error in sorted(answers.failures.items()))
@@ -113,8 +116,13 @@ def _nodes(grid: Grid, terms: Terms) -> list[int]:
     return nodes
 
 
-def _ask(grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: _Names) -> _Answers:
-    """Every node's reply, with further attempts for those that failed in a way that may pass."""
+def _ask(
+    grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: _Names, progress: Progress
+) -> tuple[Progress, _Answers]:
+    """Every node's reply, with further attempts for those that failed in a way that may pass.
+
+    Masked words go into the progress as they come.
+    """
     replies: dict[str, Reply] = {}
     failed: dict[int, tuple[str, LaennecError]] = {}
     pending = nodes
@@ -125,23 +133,23 @@ def _ask(grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names
                 raise UsageError(f"two nodes call themselves {name}: give each hospital its own name")
             problem = reply.problem()
             if problem is None:
-                replies[name] = reply
+                progress, replies[name] = absorb(progress, reply)
                 failed.pop(node, None)
             else:
                 failed[node] = (name, problem)
         pending = [node for node, (_, problem) in failed.items() if not isinstance(problem, UsageError)]
         if not pending:
             break
-    return _Answers(replies, dict(failed.values()))
+    return progress, _Answers(replies, dict(failed.values()))
 
 
 def _exchange(
     grid: Grid, nodes: list[int], request: Instruction, terms: Terms, names: _Names
 ) -> Iterable[tuple[int, Reply]]:
     """Send to these nodes and yield their replies as they come, until all are in or time is up."""
-    content = pack_instruction(request)
-    kind, group = MESSAGE_TYPE[request.phase], str(request.round)
-    outgoing = [grid.create_message(content, kind, node, group) for node in nodes]
+    kind, group = MESSAGE_TYPE[request.phase], str(request.sum_number)
+    pack = packer(request)
+    outgoing = [grid.create_message(pack(names.heard.get(node)), kind, node, group) for node in nodes]
     waiting = dict(zip(grid.push_messages(outgoing), nodes, strict=True))
     started, told, pause = time.monotonic(), time.monotonic(), FIRST_PAUSE
     while waiting:
@@ -167,7 +175,10 @@ def _exchange(
 
 def _reply(message: Message, node: int, request: Instruction, names: _Names) -> Reply:
     if message.has_error():
-        return _lost(request, names.of(node), f"its node reports error {message.error.code}")
+        code = message.error.code
+        return _lost(
+            request, names.of(node), GONE if code == UNAVAILABLE else f"its node reports error {code}"
+        )
     reply = unpack_reply(message.content)
     names.heard[node] = reply.hospital
     return reply
@@ -178,9 +189,10 @@ def _lost(request: Instruction, name: str, why: str) -> Reply:
 
 
 def _refuse_wrong_use(progress: Progress, answers: _Answers) -> None:
-    """Wrong use ends the study at once, named; before training so does any failure."""
+    """Wrong use ends the study at once, named; so does any failure, where nobody can be done without."""
+    bearable = secure.bearable(progress) if progress.study.secure else progress.phase == "train"
     for name, error in sorted(answers.failures.items()):
-        if isinstance(error, UsageError) or progress.phase != "train":
+        if isinstance(error, UsageError) or not bearable:
             raise type(error)(f"hospital {name}: {error}")
     if not answers.replies and answers.failures:
         name, error = min(answers.failures.items())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from server.round import Progress
+from server.progress import Progress
 
 
 @dataclass(frozen=True)

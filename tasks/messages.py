@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,15 +16,25 @@ import numpy as np
 from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
-from ground.arrays import Array, Arrays
+from ground.arrays import Array, Arrays, Words
 from ground.errors import FederationError, LaennecError, by_name
 
-Phase = Literal["enrol", "train", "report"]
+Phase = Literal["enrol", "roster", "count", "train", "unmask", "report"]
 SAME_VERSION = "coordinator and hospital need the same version of Laennec"
 RAW = "laennec.raw"
-FLOATS = ("<f4", "<f8")
+KINDS = ("<f4", "<f8", "<u4", "<u8")  # numbers in the clear, and masked words
 # Flower's three kinds of message; each phase has one.
-MESSAGE_TYPE: dict[Phase, str] = {"enrol": "query", "train": "train", "report": "evaluate"}
+MESSAGE_TYPE: dict[Phase, str] = {
+    "enrol": "query",
+    "roster": "query",
+    "count": "query",
+    "train": "train",
+    "unmask": "query",
+    "report": "evaluate",
+}
+# The phases of one sum, in their order; a hospital never goes back.
+ORDER: dict[Phase, int] = {"enrol": 0, "roster": 1, "count": 2, "train": 2, "report": 2, "unmask": 3}
+EVERYBODY = ""
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,16 @@ class Instruction:
     """What the coordinator asks of one hospital.
 
     Attributes:
-        phase: enrol (check the data, count), train (evaluate, then contribute), report (evaluate).
+        phase: enrol (check the data, count), train (evaluate, then contribute), report (evaluate); with
+            secure aggregation also roster (sign it, prepare a round), count, and unmask (the round just
+            summed).
         study: the study's TOML text.
         digest: its digest; a hospital computes it again from the text.
-        round: 0 for enrol, 1 to the number of rounds for train, that number for report.
+        round: 0 for enrol and count, 1 to the number of rounds for train, that number for report; of roster
+            the sum to prepare, of unmask the sum to unmask, where the report's is one more than the rounds.
         hospitals: how many hospitals take part.
         published: what the learner publishes, flat vectors by name.
+        secure: what secure aggregation says, by hospital; under "" what it says to everybody.
 
     """
 
@@ -47,6 +61,25 @@ class Instruction:
     round: int
     hospitals: int
     published: Arrays = field(default_factory=dict)
+    secure: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sum_number(self) -> int:
+        """Which secure sum this is about: the count's is 0, a round's its number, the report's one more."""
+        return self.round + 1 if self.phase == "report" else self.round
+
+    @property
+    def stage(self) -> int:
+        """A number that grows along a study."""
+        return 4 * self.sum_number + ORDER[self.phase]
+
+    def said_to(self, hospital: str) -> str:
+        """What secure aggregation says to that hospital; empty where it says nothing."""
+        return self.secure.get(hospital, self.secure.get(EVERYBODY, ""))
+
+    def only_for(self, hospital: str) -> Instruction:
+        """The same without what is said to others."""
+        return replace(self, secure={hospital: self.said_to(hospital)} if self.secure else {})
 
 
 @dataclass(frozen=True)
@@ -58,9 +91,11 @@ class Reply:
         phase: that of the instruction.
         digest: that of the instruction.
         round: that of the instruction.
-        vector: its contribution to the sum; None when reporting.
+        vector: its contribution to the sum, in masked words with secure aggregation; None when reporting.
         noise: standard deviation of the noise that is in the vector.
-        metrics: of the incoming model over the hospital's test patients.
+        metrics: of the incoming model over the hospital's test patients, where it discloses them.
+        summed: names of the metrics whose values are in the masked words, two words each, at their end.
+        secure: what secure aggregation answers.
         patients: how many it has, where it says so.
         quarantined: how many were set aside, where it says so.
         seconds: time spent on this instruction.
@@ -73,9 +108,11 @@ class Reply:
     phase: Phase
     digest: str
     round: int
-    vector: Array | None = None
+    vector: Array | Words | None = None
     noise: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    summed: tuple[str, ...] = ()
+    secure: str = ""
     patients: int | None = None
     quarantined: int | None = None
     seconds: float = 0.0
@@ -87,16 +124,35 @@ class Reply:
         return None if self.error is None else by_name(self.error[0])(self.error[1])
 
 
+def packer(instruction: Instruction) -> Callable[[str | None], RecordDict]:
+    """Packs the instruction for one hospital after another, its arrays once; for None, all that it says."""
+    arrays = _pack_arrays(instruction.published)
+    everybody = RecordDict({"text": _pack_text(_instruction_text(instruction)), "arrays": arrays})
+
+    def pack(hospital: str | None) -> RecordDict:
+        if hospital is None or not instruction.secure:
+            return everybody
+        only = _instruction_text(instruction.only_for(hospital))
+        return RecordDict({"text": _pack_text(only), "arrays": arrays})
+
+    return pack
+
+
 def pack_instruction(instruction: Instruction) -> RecordDict:
     """As Flower carries it."""
+    return packer(instruction)(None)
+
+
+def _instruction_text(instruction: Instruction) -> str:
     text = {
         "phase": instruction.phase,
         "study": instruction.study,
         "digest": instruction.digest,
         "round": instruction.round,
         "hospitals": instruction.hospitals,
+        "secure": dict(instruction.secure),
     }
-    return _records(json.dumps(text), instruction.published)
+    return json.dumps(text)
 
 
 def unpack_instruction(content: RecordDict) -> Instruction:
@@ -111,14 +167,16 @@ def unpack_instruction(content: RecordDict) -> Instruction:
             round=_integer(values["round"]),
             hospitals=_integer(values["hospitals"]),
             published=arrays,
+            secure={str(name): str(said) for name, said in values["secure"].items()},
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise FederationError(f"an instruction is malformed: {SAME_VERSION}") from error
 
 
 def pack_reply(reply: Reply) -> RecordDict:
     """As Flower carries it."""
-    return _records(reply_to_text(reply), {} if reply.vector is None else {"vector": reply.vector})
+    vector = {} if reply.vector is None else {"vector": reply.vector}
+    return RecordDict({"text": _pack_text(reply_to_text(reply)), "arrays": _pack_arrays(vector)})
 
 
 def unpack_reply(content: RecordDict) -> Reply:
@@ -136,6 +194,8 @@ def reply_to_text(reply: Reply) -> str:
         "round": reply.round,
         "noise": reply.noise,
         "metrics": {k: v if math.isfinite(v) else None for k, v in reply.metrics.items()},
+        "summed": reply.summed,
+        "secure": reply.secure,
         "patients": reply.patients,
         "quarantined": reply.quarantined,
         "seconds": reply.seconds,
@@ -157,6 +217,8 @@ def reply_from_text(text: str) -> Reply:
             round=_integer(values["round"]),
             noise=float(values["noise"]),
             metrics={k: math.nan if v is None else float(v) for k, v in values["metrics"].items()},
+            summed=tuple(str(name) for name in values["summed"]),
+            secure=str(values["secure"]),
             patients=None if values["patients"] is None else _integer(values["patients"]),
             quarantined=None if values["quarantined"] is None else _integer(values["quarantined"]),
             seconds=float(values["seconds"]),
@@ -167,13 +229,12 @@ def reply_from_text(text: str) -> Reply:
         raise FederationError(f"a reply is malformed: {SAME_VERSION}") from error
 
 
-def _records(text: str, arrays: Arrays) -> RecordDict:
-    return RecordDict(
-        {
-            "text": ConfigRecord({"json": text}),
-            "arrays": ArrayRecord({name: _pack_array(value) for name, value in arrays.items()}),
-        }
-    )
+def _pack_text(text: str) -> ConfigRecord:
+    return ConfigRecord({"json": text})
+
+
+def _pack_arrays(arrays: Mapping[str, Array | Words]) -> ArrayRecord:
+    return ArrayRecord({name: _pack_array(value) for name, value in arrays.items()})
 
 
 def _parts(content: RecordDict) -> tuple[str, dict[str, Array]]:
@@ -184,17 +245,17 @@ def _parts(content: RecordDict) -> tuple[str, dict[str, Array]]:
         raise FederationError(f"a message is malformed: {SAME_VERSION}") from error
 
 
-def _pack_array(value: Array) -> FlowerArray:
-    """Raw little-endian floats: one copy where Flower's own form, an .npy file in memory, takes several."""
+def _pack_array(value: Array | Words) -> FlowerArray:
+    """Raw little-endian numbers: one copy where Flower's own form, an .npy file in memory, takes several."""
     kind = np.dtype(value.dtype).newbyteorder("<")
     data = np.ascontiguousarray(value, dtype=kind).tobytes()
     return FlowerArray(dtype=kind.str, shape=value.shape, stype=RAW, data=data)
 
 
 def _unpack_array(value: FlowerArray) -> Array:
-    """A read-only view of the bytes received; raises ValueError on anything but raw floats of that shape."""
-    if value.stype != RAW or value.dtype not in FLOATS:
-        raise ValueError("not an array of floats")
+    """A read-only view of the bytes received; raises ValueError on anything but raw numbers of that shape."""
+    if value.stype != RAW or value.dtype not in KINDS:
+        raise ValueError("not an array of numbers")
     array: Array = np.frombuffer(value.data, dtype=value.dtype).reshape(value.shape)
     return array
 

@@ -3,34 +3,71 @@
 from __future__ import annotations
 
 import difflib
-import logging
+from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from ground.errors import TaskError
 from tasks.contract import Task
 
 GROUP = "laennec.tasks"
-log = logging.getLogger("laennec.tasks")
 
 
-@lru_cache(maxsize=1)
+@dataclass(frozen=True)
+class Broken:
+    """A task whose package is installed and cannot be loaded.
+
+    Attributes:
+        name: what its entry point calls the task.
+        package: the distribution that it came with.
+        error: the kind of exception that loading it ended in.
+
+    """
+
+    name: str
+    package: str
+    error: str
+
+
 def installed() -> dict[str, Task]:
     """Every task that can be run here, by name, in alphabetical order.
 
     Raises TaskError where two of them claim one name, so that an installed package cannot stand in
     for a task that somebody approved.
     """
+    return _load()[0]
+
+
+def broken() -> dict[str, Broken]:
+    """Every task whose package cannot be loaded, by name, in alphabetical order; raises as `installed`."""
+    return _load()[1]
+
+
+def find(name: str, version: int | None = None) -> Task:
+    """The task of that name, and of that version where one is given; raises TaskError."""
+    tasks = installed()
+    if name not in tasks:
+        raise TaskError(_why_not(name))
+    task = tasks[name]
+    if version is not None and task.version != version:
+        raise TaskError(
+            f"task {name} is installed in version {task.version}, the study asks for version {version}: "
+            "install that version, or launch the study anew"
+        )
+    return task
+
+
+@lru_cache(maxsize=1)
+def _load() -> tuple[dict[str, Task], dict[str, Broken]]:
+    """The tasks that can be run here and those that cannot be loaded, each by name."""
     from tasks.heart_disease.task import COMPLETE, FULL
 
-    tasks = [COMPLETE, FULL]
+    tasks, failed = [COMPLETE, FULL], []
     for entry in entry_points(group=GROUP):
         try:
             task = entry.load()
         except Exception as error:  # somebody's package: it must not take the others down
-            log.warning(
-                "task %s cannot be loaded (%s): reinstall its package", entry.name, type(error).__name__
-            )
+            failed.append(Broken(entry.name, _package(entry), type(error).__name__))
             continue
         if not isinstance(task, Task):
             raise TaskError(f"entry point {entry.name} in group {GROUP} is not a Task: fix that package")
@@ -40,20 +77,26 @@ def installed() -> dict[str, Task]:
         if task.name in found:
             raise TaskError(f"two installed tasks are called {task.name}: uninstall one of the packages")
         found[task.name] = task
-    return found
+    return found, {each.name: each for each in sorted(failed, key=lambda each: each.name)}
 
 
-def find(name: str, version: int | None = None) -> Task:
-    """The task of that name, and of that version where one is given; raises TaskError."""
-    tasks = installed()
-    if name not in tasks:
-        near = difflib.get_close_matches(name, tasks, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"installed are {', '.join(tasks)}"
-        raise TaskError(f"no task called {name} is installed here: {advice}")
-    task = tasks[name]
-    if version is not None and task.version != version:
-        raise TaskError(
-            f"task {name} is installed in version {task.version}, the study asks for version {version}: "
-            "install that version, or launch the study anew"
+def _package(entry: EntryPoint) -> str:
+    """The distribution of an entry point, as pip calls it; its module where the distribution is unknown."""
+    return entry.module if entry.dist is None else entry.dist.name
+
+
+def _why_not(name: str) -> str:
+    """Why there is no task of that name, and what to do."""
+    tasks, failed = _load()
+    if name in failed:
+        package, error = failed[name].package, failed[name].error
+        return (
+            f"task {name} cannot be loaded, its package {package} is broken ({error}): "
+            "reinstall or upgrade it"
         )
-    return task
+    near = difflib.get_close_matches(name, [*tasks, *failed], n=1)
+    if near:
+        return f"no task called {name} is installed here: did you mean {near[0]}?"
+    # The name of an entry point need not be that of its task: a broken package may be the one.
+    others = f"; broken are {', '.join(failed)}" if failed else ""
+    return f"no task called {name} is installed here: installed are {', '.join(tasks)}{others}"

@@ -88,11 +88,6 @@ class Study(_Table):
             raise ValueError("[synthetic] is not available in this version: remove the table")
         if self.privacy is None:
             return self
-        if self.privacy.secure_aggregation:
-            raise ValueError(
-                "secure-aggregation is not available in this version: set it to false; "
-                "the sum is then computed by a coordinator that is trusted, and the privacy card says so"
-            )
         if self.privacy.noise == "distributed":
             if self.training.local_steps != 1:
                 raise ValueError(
@@ -131,7 +126,13 @@ class Study(_Table):
             sampling_rate=self.privacy.sampling_rate,
             steps=steps,
             noise=self.privacy.noise,
+            secure=self.privacy.secure_aggregation,
         )
+
+    @property
+    def secure(self) -> bool:
+        """Whether updates meet only as a masked sum."""
+        return self.privacy is not None and self.privacy.secure_aggregation
 
     def without_privacy(self) -> Study:
         """The same study with nothing protected: the other arm of a comparison."""

@@ -23,11 +23,12 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from client.hospital import Settings
+from deploy.engines.faults import Drop
 from deploy.engines.worker import warm_up
 
 Outcome = tuple[Message, Context]
-# Flower's code for a ClientApp that raised; its own enumeration is not public.
-CLIENT_APP_RAISED = 2
+# Flower's codes for a ClientApp that raised and a node that is gone; its own enumeration is not public.
+CLIENT_APP_RAISED, NODE_UNAVAILABLE = 2, 5
 
 
 class LocalGrid(Grid):
@@ -37,8 +38,12 @@ class LocalGrid(Grid):
     once. Use it as a context manager, so that the pool ends with it.
     """
 
-    def __init__(self, app: ClientApp, hospitals: Sequence[Settings], workers: int = 1) -> None:
+    def __init__(
+        self, app: ClientApp, hospitals: Sequence[Settings], workers: int = 1, drops: Sequence[Drop] = ()
+    ) -> None:
         self._app = app
+        self._names = {node: settings.name for node, settings in enumerate(hospitals, 1)}
+        self._drops = drops
         self._contexts = {
             node: Context(1, node, dict(settings.to_config()), RecordDict(), {})
             for node, settings in enumerate(hospitals, 1)
@@ -132,7 +137,10 @@ class LocalGrid(Grid):
         raise NotImplementedError("the driver pushes and pulls, so that it can say whom it waits for")
 
     def _start(self, message: Message) -> Future[Outcome] | Outcome:
-        context = self._contexts[message.metadata.dst_node_id]
+        node = message.metadata.dst_node_id
+        context = self._contexts[node]
+        if any(drop.hits(self._names[node], message) for drop in self._drops):
+            return Message(Error(NODE_UNAVAILABLE, "dropped on purpose"), reply_to=message), context
         if self._workers <= 1:
             return _answer(self._app, message, context)
         try:

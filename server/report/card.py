@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
+from privacy.accountant import Accountant
 from privacy.plan import NEIGHBOURS, UNIT, PrivacyPlan
-from server.round import Progress
+from server.progress import Progress
+from server.report.audit import sentences
 
 TOOLS = ("laennec", "torch", "opacus", "dp-accounting", "flwr", "cryptography")
 COVERED = (
@@ -22,7 +25,14 @@ NOT_COVERED = (
     "other studies over the same patients, and this one run again: their costs come on top",
     "a patient who is in the data of several hospitals: costs add up over them",
     "timing and memory of the training process",
-    "rounding: noise is floating-point Gaussian, not exactly the ideal one (Mironov, CCS 2012)",
+)
+ROUNDED = "rounding: noise is floating-point Gaussian, not exactly the ideal one (Mironov, CCS 2012)"
+WHOLE = (
+    "rounding: noise is Gaussian in whole steps, made of shares; by how much it may differ from the ideal "
+    "one is within delta, of which it has 1 %"
+)
+COLLUDERS = (
+    "a coordinator that several hospitals help: the sum hides a hospital from the coordinator and one other"
 )
 TRUSTED_SUM = (
     "the sum over hospitals is trusted: without secure aggregation whoever adds up sees each hospital's "
@@ -54,22 +64,26 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
             "versions": versions,
         }
     spent = progress.accountant.epsilon(plan.delta)
-    towards = plan.epsilon_against_a_participant(len(progress.roster))
+    side, whole = progress.secure, progress.study.secure and plan.noise == "distributed"
+    towards = _towards_a_participant(progress, plan)
     warnings = [] if secret_noise else [SEEDED]
-    if plan.noise == "distributed":
+    if plan.noise == "distributed" and not progress.study.secure:
         warnings.insert(0, TRUSTED_SUM)
+    not_covered = [*NOT_COVERED, WHOLE if whole else ROUNDED, *([COLLUDERS] if progress.study.secure else [])]
     return {
         "protected": True,
-        "statement": _statement(plan, spent, len(progress.roster)),
+        "statement": _statement(progress, plan, spent),
         "epsilon": spent,
         "epsilon_asked": plan.epsilon,
         "epsilon_towards_another_hospital": towards if math.isfinite(towards) else None,
-        "delta": plan.delta,
+        "delta": _delta(progress, plan),
         "unit": UNIT,
         "neighbours": NEIGHBOURS,
-        "model": "trusted sum" if plan.noise == "distributed" else "local to each hospital",
+        "model": _model(progress, plan),
         "noise": plan.noise,
-        "secure_aggregation": False,
+        "secure_aggregation": progress.study.secure,
+        "fewest_hospitals_in_a_sum": None if side is None else side.roster.fewest,
+        "shares_that_restore_a_mask": None if side is None else side.roster.threshold,
         "clip": plan.clip,
         "sampling_rate": plan.sampling_rate,
         "noise_multiplier": plan.noise_multiplier,
@@ -81,23 +95,53 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         if secret_noise
         else "ChaCha20, key from the seed",
         "covered": list(COVERED),
-        "not_covered": list(NOT_COVERED),
+        "not_covered": not_covered,
         "warnings": warnings,
         "versions": versions,
     }
 
 
-def _statement(plan: PrivacyPlan, spent: float, hospitals: int) -> str:
+def with_audit(card: dict[str, Any], audit: dict[str, Any]) -> dict[str, Any]:
+    """The card with what an audit found, the worst first, and what it cannot show."""
+    return {**card, "audit": sentences(audit)}
+
+
+def _statement(progress: Progress, plan: PrivacyPlan, spent: float) -> str:
     """One sentence for a person."""
-    where = (
-        f"the noise is shared by {hospitals} hospitals and complete only in their sum"
-        if plan.noise == "distributed"
-        else "each hospital adds all of the noise itself"
-    )
+    where = "each hospital adds all of the noise itself"
+    if plan.noise == "distributed":
+        where = f"the noise is shared by {len(progress.roster)} hospitals and complete only in their sum"
+    if progress.study.secure:
+        where += ", and nobody sees more than the sum"
     return (
         f"Differential privacy for each patient (add or remove one): epsilon {spent:.3g} "
-        f"at delta {plan.delta:g} for the whole study; {where}."
+        f"at delta {_delta(progress, plan):g} for the whole study; {where}."
     )
+
+
+def _model(progress: Progress, plan: PrivacyPlan) -> str:
+    """Whom the claim asks to be trusted."""
+    if plan.noise == "local":
+        return "local to each hospital"
+    return "secure sum" if progress.study.secure else "trusted sum"
+
+
+def _delta(progress: Progress, plan: PrivacyPlan) -> float:
+    """The study's δ, of which a secure sum's plan leaves a part for rounding."""
+    return plan.delta if progress.study.privacy is None else progress.study.privacy.delta
+
+
+def _towards_a_participant(progress: Progress, plan: PrivacyPlan) -> float:
+    """ε towards another hospital of the study, which can subtract its own share of distributed noise."""
+    if progress.secure is None or plan.noise == "local":
+        return plan.epsilon_against_a_participant(len(progress.roster))
+    fewest = progress.secure.roster.fewest
+    spent = Accountant()
+    for place, event in enumerate(progress.accountant.events):
+        planned = plan.step_event(1) if place else plan.count_event()  # the count comes first
+        left = event.noise_multiplier**2 - planned.noise_multiplier**2 / fewest
+        spent = spent.spend(replace(event, noise_multiplier=max(0.0, left) ** 0.5))
+    return spent.epsilon(plan.delta)
 
 
 def _finite(value: float) -> float | None:

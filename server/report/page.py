@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from server.report.audit import pictures
 from server.report.charts import Series, curves, dots
 
 UNKNOWN = "–"
@@ -39,6 +40,7 @@ CARD = {
     "secure_aggregation": "secure aggregation",
     "covered": "covered",
     "not_covered": "not covered",
+    "audit": "audit, the worst case first",
     "versions": "versions",
 }
 SECONDS = {
@@ -75,6 +77,8 @@ def page(result: dict[str, Any], card: dict[str, Any]) -> str:
         dots=dots(by_hospital, names, headline),
         card_rows=labelled({key: value for key, value in card.items() if key not in IN_THE_BOX}, CARD),
         learns=learns(card),
+        audit=result.get("audit"),
+        inversion=pictures(result["audit"]) if "audit" in result else "",
         seconds=labelled(result["seconds"], SECONDS),
     )
 

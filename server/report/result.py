@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from server.round import Progress
+from server.progress import Progress
 from tasks.contract import Task
 
 Metrics = Mapping[str, float]
@@ -62,6 +62,8 @@ def history(progress: Progress) -> list[dict[str, Any]]:
             "metrics": plain(mean(record.metrics)),
             "hospitals": {name: plain(values) for name, values in record.metrics.items()},
             "contributors": list(record.contributors),
+            "summed": dict(record.summed),
+            "abandoned": record.abandoned,
         }
         for record in progress.history
     ]

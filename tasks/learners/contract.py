@@ -74,8 +74,9 @@ class Visit:
         patients: the training patients, sensitive.
         memory: what this hospital kept from its last round; it never leaves.
         stream: this hospital's randomness for this round.
-        hospitals: how many hospitals take part, hence how many share distributed noise.
+        shares: how many shares of distributed noise are sure to be in the sum; each hospital adds one.
         plan: None where the study asks for no privacy.
+        step: where not 0, noisy sums are to be whole numbers of it, as a secure sum adds them.
 
     """
 
@@ -83,8 +84,9 @@ class Visit:
     patients: Patients
     memory: Arrays
     stream: Stream
-    hospitals: int
+    shares: int
     plan: PrivacyPlan | None
+    step: float = 0.0
 
 
 class Learner(Protocol):

@@ -33,10 +33,11 @@ class GradientSum(GradientLearner):
         chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
         with torch_seed(seed_from(visit.stream)), PatientGradients(model, self.task.loss) as gradients:
             inputs, targets = visit.patients.batch(chosen, generator_from(visit.stream))
-            total = gradients.clipped_sum(inputs, targets, plan.clip)
-        noisy = add_noise(total, plan.noise_multiplier, visit.hospitals, visit.stream)
+            total = gradients.clipped_sum(inputs, targets, plan.clip, step=visit.step)
+        noisy = add_noise(total, plan.noise_multiplier, visit.shares, visit.stream)
         kept = self.strategy.personalise(self.task, self.study.training, visit)
-        vector = noisy.vector.astype(np.float32)
+        # Whole steps need the bits that float32 lacks.
+        vector = noisy.vector if visit.step else noisy.vector.astype(np.float32)
         return Contribution(vector, noisy.noise, noisy.bound, releases=1), kept
 
     def combine(self, state: State, total: Total) -> State:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ground.arrays import Array, Arrays
-from privacy.gradients import ClippedSum, add_noise, clip_rows
+from privacy.gradients import ClippedSum, add_noise, clip_rows, whole_rows
 from tasks.learners.contract import Contribution, State, Total, Visit
 from tasks.patients import Patients
 
@@ -45,11 +45,11 @@ class Statistics:
     def contribute(self, visit: Visit) -> tuple[Contribution, dict[str, Array]]:
         """The noisy sum; a hospital keeps its own, which its local training divides by."""
         rows = clip_rows(self.statistic(visit.patients).to(torch.float64), self.bound)
-        exact = ClippedSum(rows.sum(dim=0).numpy(), self.bound)
+        exact = ClippedSum(whole_rows(rows, visit.step).sum(dim=0).numpy(), self.bound, step=visit.step)
         plan = visit.plan
         if plan is None:
             return Contribution(exact.vector), {self.slot: exact.vector}
-        shares = visit.hospitals if plan.noise == "distributed" else 1
+        shares = visit.shares if plan.noise == "distributed" else 1
         noisy = add_noise(exact, plan.count_noise_multiplier, shares, visit.stream)
         return Contribution(noisy.vector, noisy.noise, noisy.bound, releases=1), {self.slot: noisy.vector}
 

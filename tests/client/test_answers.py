@@ -32,7 +32,7 @@ def test_enrolment_of_a_private_study_gives_one_noisy_count(hospital: Clinic) ->
 
 def test_enrolment_without_privacy_gives_no_count_and_keeps_nothing(brest: Clinic) -> None:
     assert brest.ask(FREE, "enrol", 0).vector is None
-    assert brest.memory(FREE).round == -1
+    assert brest.memory(FREE).stage == -1
 
 
 def test_a_round_evaluates_the_incoming_model_and_gives_a_contribution(hospital: Clinic) -> None:
@@ -51,7 +51,7 @@ def test_a_report_evaluates_and_contributes_nothing(hospital: Clinic) -> None:
     reply = replace(hospital, discloses=True).ask(PRIVATE, "report", clinic.ROUNDS)
     assert reply.vector is None
     assert clinic.TASK.headline in reply.metrics
-    assert hospital.memory(PRIVATE).round == -1
+    assert hospital.memory(PRIVATE).stage == -1
 
 
 def test_the_same_round_asked_again_gets_the_same_bytes_and_spends_nothing(brest: Clinic) -> None:
@@ -84,7 +84,9 @@ def test_a_report_does_not_replace_the_last_round_s_reply(brest: Clinic) -> None
 def test_an_older_round_is_refused(brest: Clinic) -> None:
     brest.ask(PRIVATE, "train", 2)
     for phase, number in (("train", 1), ("enrol", 0)):
-        with pytest.raises(FederationError, match=f"asked for round {number} after round 2 was answered"):
+        with pytest.raises(
+            FederationError, match=f"asked for {phase}, round {number}, after train 2 was answered"
+        ):
             brest.ask(PRIVATE, phase, number)
 
 
@@ -92,7 +94,7 @@ def test_two_studies_have_memories_of_their_own(brest: Clinic) -> None:
     other = PRIVATE.with_seed(2)
     brest.ask(PRIVATE, "train", 2)
     brest.ask(other, "train", 1)
-    assert (brest.memory(PRIVATE).round, brest.memory(other).round) == (2, 1)
+    assert (brest.memory(PRIVATE).stage, brest.memory(other).stage) == (10, 6)
 
 
 def test_a_control_variate_takes_one_step_a_round_however_often_it_is_asked(brest: Clinic) -> None:
@@ -122,7 +124,7 @@ def test_a_study_whose_text_has_another_digest_is_refused(brest: Clinic) -> None
     for wrong in (replace(asked, study=cheaper.to_toml()), replace(asked, digest=cheaper.digest)):
         with pytest.raises(StudyError, match="does not have the digest that was sent with it"):
             brest.answer(wrong, PRIVATE)
-    assert brest.memory(PRIVATE).round == -1
+    assert brest.memory(PRIVATE).stage == -1
 
 
 def test_a_study_in_other_words_with_the_same_digest_is_accepted(brest: Clinic) -> None:
@@ -191,7 +193,7 @@ def test_a_hospital_trusts_no_sum_unless_told_to(brest: Clinic) -> None:
     wary = brest.but(trusts_sum=False)
     with pytest.raises(PrivacyError, match="trusts no sum"):
         wary.ask(PRIVATE, "enrol", 0)
-    assert wary.memory(PRIVATE).round == -1
+    assert wary.memory(PRIVATE).stage == -1
 
 
 def test_a_hospital_that_trusts_no_sum_still_learns_with_noise_of_its_own(brest: Clinic) -> None:

@@ -69,7 +69,7 @@ def test_what_cannot_be_answered_is_a_reply_that_says_why(
     assert reply.error is not None
     assert reply.error[0] == kind
     assert reply.vector is None
-    assert hospital.memory(PRIVATE).round == -1
+    assert hospital.memory(PRIVATE).stage == -1
 
 
 def test_data_that_cannot_be_read_is_a_reply_without_a_value(tmp_path: Path) -> None:

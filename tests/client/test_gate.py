@@ -57,14 +57,14 @@ def test_the_least_noise_is_a_share_of_the_plan_s_or_all_of_it(
     phase: Phase, noise: str, hospitals: int, least: float
 ) -> None:
     asked = clinic.instruction(clinic.study(), phase, 0, hospitals)
-    assert gate.least_noise(replace(PLAN, noise=noise), asked) == pytest.approx(least)
+    assert gate.least_noise(replace(PLAN, noise=noise), asked, asked.hospitals) == pytest.approx(least)
 
 
 def test_a_contribution_with_its_bound_and_its_noise_passes() -> None:
-    gate.check(GOOD, PLAN, TRAIN)
-    gate.check(Contribution(VECTOR, COUNT_SHARE, 1.0, 1), PLAN, ENROL)
-    gate.check(Contribution(VECTOR, 2 * SHARE, LOCAL.clip, 2), LOCAL, TRAIN)
-    gate.check(Contribution(VECTOR), None, TRAIN)
+    gate.check(GOOD, PLAN, TRAIN, TRAIN.hospitals)
+    gate.check(Contribution(VECTOR, COUNT_SHARE, 1.0, 1), PLAN, ENROL, ENROL.hospitals)
+    gate.check(Contribution(VECTOR, 2 * SHARE, LOCAL.clip, 2), LOCAL, TRAIN, TRAIN.hospitals)
+    gate.check(Contribution(VECTOR), None, TRAIN, TRAIN.hospitals)
 
 
 @pytest.mark.parametrize(
@@ -82,25 +82,25 @@ def test_a_contribution_with_its_bound_and_its_noise_passes() -> None:
 )
 def test_a_private_contribution_without_noise_or_bound_is_refused(wrong: dict[str, float], says: str) -> None:
     with pytest.raises(PrivacyError, match=f"{says}: it stays here"):
-        gate.check(replace(GOOD, **wrong), PLAN, TRAIN)
+        gate.check(replace(GOOD, **wrong), PLAN, TRAIN, TRAIN.hospitals)
 
 
 def test_a_share_of_distributed_noise_is_too_little_for_local_noise() -> None:
     with pytest.raises(PrivacyError, match="lacks its noise"):
-        gate.check(GOOD, LOCAL, TRAIN)
+        gate.check(GOOD, LOCAL, TRAIN, TRAIN.hospitals)
 
 
 def test_the_noise_of_a_gradient_sum_is_too_little_for_a_count() -> None:
     assert SHARE < COUNT_SHARE
     with pytest.raises(PrivacyError, match="lacks its noise"):
-        gate.check(GOOD, PLAN, ENROL)
+        gate.check(GOOD, PLAN, ENROL, ENROL.hospitals)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("plan", [PLAN, None], ids=["private", "free"])
 def test_a_value_that_is_not_finite_is_refused_with_or_without_privacy(value: float, plan) -> None:
     with pytest.raises(FederationError, match="round 1: training left the finite numbers: lower the"):
-        gate.check(replace(GOOD, vector=np.array([0.0, value, 1.0])), plan, TRAIN)
+        gate.check(replace(GOOD, vector=np.array([0.0, value, 1.0])), plan, TRAIN, TRAIN.hospitals)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_the_gate_refuses_neither_leaves_nor_is_kept(
     assert reply.vector is None
     assert reply.error is not None
     assert reply.error[0] in ("PrivacyError", "FederationError")
-    assert brest.memory(clinic.study()).round == -1
+    assert brest.memory(clinic.study()).stage == -1
 
 
 def test_noise_that_is_left_out_of_the_sum_is_noticed(brest: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_noise_that_is_left_out_of_the_sum_is_noticed(brest: Clinic, monkeypatch
 def test_metrics_and_counts_leave_only_where_the_hospital_discloses_them(
     settings: Settings, tells: bool
 ) -> None:
-    reply = Reply("brest", "train", "d", 1, VECTOR, 1.0, {"auc": 0.7}, 61, 5)
+    reply = Reply("brest", "train", "d", 1, VECTOR, 1.0, {"auc": 0.7}, patients=61, quarantined=5)
     out = gate.let_out(reply, settings)
     assert (out.metrics, out.patients, out.quarantined) == (
         ({"auc": 0.7}, 61, 5) if tells else ({}, None, None)

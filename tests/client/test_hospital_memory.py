@@ -13,7 +13,7 @@ from client.memory import Memory, Store
 from ground.bundle import pack
 from ground.errors import FederationError, StateError
 from privacy.accountant import Accountant, Event
-from tasks.messages import Reply
+from tasks.messages import Instruction, Reply
 
 DIGEST = "0123456789abcdef" * 4
 VECTORS = arrays_of.arrays(st.sampled_from([np.float32, np.float64]), st.integers(1, 5))
@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def assert_same(came: Memory, sent: Memory) -> None:
-    assert (came.round, came.accountant) == (sent.round, sent.accountant)
+    assert (came.stage, came.accountant) == (sent.stage, sent.accountant)
     assert set(came.arrays) == set(sent.arrays)
     for name, value in sent.arrays.items():
         assert came.arrays[name].dtype == value.dtype
@@ -92,14 +92,14 @@ def test_a_hospital_with_a_home_leaves_nothing_in_the_context(tmp_path: Path) ->
 def test_two_studies_lie_beside_each_other_in_one_context() -> None:
     context = RecordDict()
     Store(None, DIGEST, context).save(MEMORY)
-    assert Store(None, DIGEST[::-1], context).load().round == -1
-    assert Store(None, DIGEST, context).load().round == 4
+    assert Store(None, DIGEST[::-1], context).load().stage == -1
+    assert Store(None, DIGEST, context).load().stage == 4
 
 
 def test_a_memory_without_its_reply_is_not_saved(store: Store) -> None:
     with pytest.raises(ValueError, match="together with the reply"):
         store.save(Memory(1))
-    assert store.load().round == -1
+    assert store.load().stage == -1
 
 
 @given(place=st.integers(0, 10**6), flip=st.integers(1, 255), keep=st.floats(0, 1, exclude_max=True))
@@ -148,7 +148,7 @@ def test_a_damaged_context_is_refused() -> None:
 
 
 def test_a_round_is_answered_once_a_later_one_anew_and_an_older_one_not_at_all() -> None:
-    assert MEMORY.answer_to(4) is REPLY
-    assert MEMORY.answer_to(5) is None
-    with pytest.raises(FederationError, match="asked for round 3 after round 4 was answered"):
-        MEMORY.answer_to(3)
+    assert MEMORY.answer_to(Instruction("enrol", "", DIGEST, 1, 3)) is REPLY
+    assert MEMORY.answer_to(Instruction("roster", "", DIGEST, 1, 3)) is None
+    with pytest.raises(FederationError, match="asked for unmask, round 0, after train 4 was answered"):
+        MEMORY.answer_to(Instruction("unmask", "", DIGEST, 0, 3))

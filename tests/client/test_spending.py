@@ -45,7 +45,7 @@ def test_a_release_beyond_the_plan_is_refused_and_changes_nothing(brest: Clinic,
     before = brest.memory(PRIVATE)
     with pytest.raises(PrivacyError, match=f"round {asked[-1][1]} would release more .* epsilon 10 pays for"):
         brest.ask(PRIVATE, *asked[-1])
-    assert brest.memory(PRIVATE).round == before.round
+    assert brest.memory(PRIVATE).stage == before.stage
     assert spent(brest) == before.accountant
 
 

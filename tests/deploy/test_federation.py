@@ -13,6 +13,8 @@ from deploy.federation import Machine, Outcome, federate, hospitals_in, pooled
 from ground.errors import DataError, FederationError, StudyError, UsageError
 from server import checkpoint
 from server.events import Advanced, Event
+from tasks.heart_disease.task import UCI_FILES
+from tasks.registry import find
 from tasks.study import Privacy, Study
 
 EACH = pytest.mark.parametrize("study", ALL.values(), ids=ALL)
@@ -118,6 +120,15 @@ def test_every_table_in_a_folder_is_a_hospital_with_its_own_home(folder: Path, t
     assert [each.home for each in found] == [tmp_path / each.name for each in found]
     assert all(Path(source).is_absolute() for each in found for source in each.sources)
     assert {(each.secret_noise, each.discloses) for each in found} == {(True, True)}
+
+
+def test_hospitals_stand_in_the_order_of_the_roster_whatever_order_the_task_finds_them_in(
+    tmp_path: Path,
+) -> None:
+    for file in UCI_FILES.values():
+        (tmp_path / file).touch()
+    names = [each.name for each in hospitals_in("heart-disease", tmp_path, None, secret_noise=False)]
+    assert names == sorted(names) != list(find("heart-disease").hospitals(tmp_path))
 
 
 def test_pooled_hospitals_are_one_with_everybodys_patients(hospitals: Sequence[Settings]) -> None:

@@ -9,7 +9,8 @@ from studies import FREE
 from client.app import app
 from client.hospital import Settings
 from deploy.engines.local import LocalGrid
-from server.round import begin, instruction
+from server.progress import begin
+from server.round import instruction
 from tasks.messages import Reply, pack_instruction, unpack_reply
 from tasks.registry import find
 

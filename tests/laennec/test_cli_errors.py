@@ -119,12 +119,21 @@ def test_a_study_that_cannot_be_run(
     assert not (tmp_path / "out" / "result.json").exists()
 
 
+def test_an_error_in_the_middle_of_a_run_is_one_line_without_a_bar(
+    laennec: Laennec, short: Path, data: Path
+) -> None:
+    write(data / "hungary.csv", "")
+    finished = laennec("run", short, "--data", data, "--out", data / "out")
+    assert_one_line(finished, 2, "hospital hungary: ", "no patient in it")
+
+
 def test_a_study_that_is_not_there(laennec: Laennec, tmp_path: Path) -> None:
     assert_one_line(laennec("run", tmp_path / "absent.toml"), 2, "absent.toml: no study can be read there")
 
 
-def test_the_engine_flower(laennec: Laennec, short: Path, folder: Path) -> None:
-    finished = laennec("run", short, "--data", folder, "--engine", "flower", "--json")
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_the_engine_flower(laennec: Laennec, short: Path, folder: Path, command: str) -> None:
+    finished = laennec(command, short, "--data", folder, "--engine", "flower")
     assert_one_line(finished, 2, "engine flower is not available", "use local or ray")
 
 
@@ -166,7 +175,7 @@ def test_state_that_is_damaged(laennec: Laennec, short: Path, folder: Path, tmp_
 
 def unfinished(study: Path, state: Path) -> None:
     from server import checkpoint
-    from server.round import begin
+    from server.progress import begin
     from tasks.registry import find
     from tasks.study import load
 

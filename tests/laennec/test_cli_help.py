@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import laennec as package
 from laennec.cli import app
 
-COMMANDS = ["demo", "run", "compare", "evaluate", "tasks", "patients"]
+COMMANDS = ["demo", "run", "compare", "evaluate", "tasks", "patients", "audit"]
 
 
 def plain(text: str) -> str:
@@ -44,6 +44,17 @@ def test_the_list_of_commands_says_what_each_does() -> None:
 @pytest.mark.parametrize("arguments", [["unknown"], ["run"], ["run", "x.toml", "--engine", "abacus"]])
 def test_a_command_line_that_makes_no_sense_exits_with_2(laennec: Laennec, arguments: list[str]) -> None:
     assert laennec(*arguments).code == 2
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_help_offers_only_the_engines_that_there_are(command: str) -> None:
+    text = plain(CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output)
+    assert "[local|ray]" in text
+    assert "flower" not in text
+
+
+def test_an_engine_that_there_never_was_is_refused_with_those_that_there_are(laennec: Laennec) -> None:
+    assert "'abacus' is not one of 'local', 'ray'." in laennec("run", "x.toml", "--engine", "abacus").err
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -100,10 +101,24 @@ def test_a_comparison_shows_its_arms_in_order(
     assert {arm["seeds"] for arm in arms.values()} == {2}
     assert "mean ± sd over 2 seeds" in one_line(finished.out)
     assert "±" in finished.out
-    columns = next(line for line in finished.out.splitlines() if "worst" in line)
-    assert [columns.index(name) for name in ("mean", *NAMES, "worst")] == sorted(
-        columns.index(name) for name in ("mean", *NAMES, "worst")
-    )
+    table = finished.out.split("\n\n")[1]
+    labels = [line.split("  ")[0] for line in table.splitlines()[2:]]
+    assert labels == [arm["label"] for arm in arms.values()]
+
+
+def test_every_command_lists_the_hospitals_in_alphabetical_order(
+    laennec: Laennec, private: Path, uci: Path, tmp_path: Path
+) -> None:
+    names = ["cleveland", "hungary", "long-beach", "switzerland"]
+    for command in ("run", "compare"):
+        shown = laennec(command, private, "--data", uci, "--out", tmp_path / command)
+        result = json.loads((tmp_path / command / "result.json").read_text())
+        assert [each["name"] for each in result["hospitals"]] == names
+        assert all(list(arm["hospitals"]) == names for arm in result.get("arms", {}).values())
+        assert re.findall("|".join(names), shown.out) == names
+    model = tmp_path / "run" / "model.safetensors"
+    evaluated = laennec("evaluate", model, "--task", "heart-disease", "--data", uci)
+    assert re.findall("|".join(names), evaluated.out) == names
 
 
 def test_evaluating_a_model_on_its_test_patients_gives_the_metrics_of_its_run(

@@ -79,7 +79,7 @@ def test_the_clipped_sum_is_the_same_in_chunks_of_any_size(
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     clip = float(np.median(norms))
     with PatientGradients(module, loss) as gradients:
-        total = gradients.clipped_sum(inputs, targets, clip, chunk)
+        total = gradients.clipped_sum(inputs, targets, clip, chunk=chunk)
     np.testing.assert_allclose(total.vector, (rows * np.minimum(1.0, clip / norms)).sum(axis=0), atol=1e-10)
     assert total.bound == clip
 
@@ -148,6 +148,31 @@ def test_batch_norm_is_refused_with_the_way_out() -> None:
     ) as caught:
         PatientGradients(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), loss)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "kinds"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)), "BatchNorm2d"),
+        (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.LSTM(4, 1)), "BatchNorm1d, LSTM"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, affine=False)), "BatchNorm2d"),
+    ],
+    ids=["twice", "two kinds", "without parameters"],
+)
+def test_layers_that_are_refused_are_named_once_in_a_short_line(model: nn.Module, kinds: str) -> None:
+    with pytest.raises(PrivacyError, match=f"because of {kinds}: replace the layer") as caught:
+        PatientGradients(model, loss)
+    assert len(str(caught.value)) < 180
+
+
+def test_a_layer_that_remembers_earlier_batches_is_refused_by_name() -> None:
+    with pytest.raises(PrivacyError, match="because of InstanceNorm2d: replace the layer"):
+        PatientGradients(nn.InstanceNorm2d(4, affine=True, track_running_stats=True), loss)
+
+
+def test_a_model_in_evaluation_mode_is_refused_with_the_way_out() -> None:
+    with pytest.raises(PrivacyError, match=r"in evaluation mode .*: call its train\(\)"):
+        PatientGradients(linear().eval(), loss)
 
 
 def test_a_loss_that_is_a_mean_over_patients_is_refused() -> None:

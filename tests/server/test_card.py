@@ -8,7 +8,7 @@ from test_round import NAMES, TASK, advance, replies, study
 
 from privacy.plan import Noise
 from server.report.card import SEEDED, TOOLS, TRUSTED_SUM, privacy_card
-from server.round import Progress, begin
+from server.progress import Progress, begin
 from tasks.study import Study
 
 PROMISED = {

@@ -17,7 +17,7 @@ from ground.bundle import pack
 from ground.errors import StateError
 from privacy.accountant import Accountant, Event
 from server import checkpoint
-from server.round import Member, Progress, Record
+from server.progress import Member, Progress, Record
 from tasks.learners.contract import State
 from tasks.study import parse
 
@@ -106,7 +106,7 @@ def test_a_corrupted_byte_never_passes_for_other_progress(place: int, flip: int)
     assert checkpoint.to_bytes(progress) == WHOLE
 
 
-@pytest.mark.parametrize("missing", ["study", "phase", "round", "roster", "accountant", "history"])
+@pytest.mark.parametrize("missing", ["study", "phase", "round", "roster", "accountant", "history", "secure"])
 def test_a_checkpoint_that_lacks_a_part_is_refused(missing: str) -> None:
     header = {
         "study": STUDY.to_toml(),
@@ -115,6 +115,9 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(missing: str) -> None:
         "roster": [],
         "accountant": "[]",
         "history": [],
+        "secure": None,
+        "pending": None,
+        "summed": [],
     }
     assert checkpoint.from_bytes(pack({"model": np.zeros(2)}, header), WHERE).round == 0
     del header[missing]

@@ -20,7 +20,7 @@ from test_round import reply as reply_to
 from server import checkpoint, driver
 from server.driver import Terms, drive
 from server.events import Advanced, Event, listening
-from server.round import Progress, begin
+from server.progress import Progress, begin
 from tasks.messages import Instruction, Reply, pack_reply, unpack_instruction
 from tasks.registry import find
 from tasks.study import Study, parse

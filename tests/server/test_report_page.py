@@ -162,7 +162,7 @@ def test_the_samples_have_the_shape_of_real_results(protected: bool) -> None:
     from privacy.accountant import Accountant
     from server.report.card import privacy_card
     from server.report.result import result
-    from server.round import Member, Record, begin
+    from server.progress import Member, Record, begin
     from tasks.registry import find
     from tasks.study import Privacy, Study
 

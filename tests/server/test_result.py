@@ -12,7 +12,7 @@ from test_round import DISTRIBUTED, FREE, NAMES, TASK, advance, begin, reply
 
 from server.report.card import privacy_card
 from server.report.result import mean, plain, result, worst
-from server.round import Progress
+from server.progress import Progress
 from tasks.study import Study
 
 # The design's promise, whole; beside it stands what a reader of the file needs to draw it.

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ground.arrays import Array
 from server import checkpoint
-from server.round import Progress, begin, fewest, instruction, step
+from server.progress import Progress, begin
+from server.round import fewest, instruction, step
 from tasks.messages import Instruction, Reply
 from tasks.registry import find
 from tasks.study import Study, parse

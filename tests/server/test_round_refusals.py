@@ -8,7 +8,7 @@ from test_round import DISTRIBUTED, FREE, LOCAL, NAMES, PARAMETERS, advance, enr
 from test_round import TASK as HEART_DISEASE
 
 from ground.errors import FederationError, UsageError
-from server.round import Progress, begin
+from server.progress import Progress, begin
 from tasks.study import Study
 
 ALL = pytest.mark.parametrize("terms", [FREE, DISTRIBUTED, LOCAL], ids=["free", "distributed", "local"])

@@ -18,7 +18,8 @@ from client.training import answer
 from deploy.digital import digital_hospitals
 from deploy.federation import hospitals_in
 from server import checkpoint
-from server.round import Progress, begin, instruction, step
+from server.progress import Progress, begin
+from server.round import instruction, step
 from tasks.messages import Instruction, Reply, reply_to_text
 from tasks.registry import find
 from tasks.study import Study, parse

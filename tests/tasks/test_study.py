@@ -146,7 +146,7 @@ def test_a_plan_pays_for_every_step_of_every_round(
     terms = {"epsilon": 8.0, "delta": 1e-3, "clip": 0.5, "sampling_rate": 0.25, "noise": noise}
     training = Training(local_steps=local_steps)
     Study(name="a", task="b", rounds=2, training=training, privacy=Privacy(**terms)).plan()
-    assert asked == {**terms, "steps": steps}
+    assert asked == {**terms, "steps": steps, "secure": False}
 
 
 def test_a_study_without_privacy_has_no_plan() -> None:

@@ -104,7 +104,6 @@ def test_an_impossible_epsilon_is_refused(epsilon: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "way_out"),
     [
-        (PRIVACY + "secure-aggregation = true", "secure-aggregation", "set it to false"),
         (PRIVACY + "[training]\nlocal-steps = 2", "local-steps", 'local-steps = 1, or noise = "local"'),
         (PRIVACY + "[training]\nstrategy = 'scaffold'", "scaffold", 'noise = "local", or another strategy'),
         (TOP + "[synthetic]", "[synthetic]", "remove the table"),

@@ -1,0 +1,61 @@
+"""What a round costs, entered in the hospital's ε book; nothing where it has no home to keep one in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from client.hospital import Settings
+from client.ledger import Ledger
+from privacy.accountant import Event
+from privacy.plan import PrivacyPlan
+from tasks.messages import Reply
+from tasks.study import Study
+
+FILE = "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class Booking:
+    """One hospital's account, open while an instruction is answered."""
+
+    ledger: Ledger | None
+    account: str
+
+    def check(self, study: Study, plan: PrivacyPlan) -> None:
+        """Raises PrivacyError where the whole study does not fit the hospital's budget."""
+        if self.ledger is not None:
+            per_round = plan.step_event(plan.steps // study.rounds)
+            self.ledger.check(
+                self.account, study.digest, plan.cost(), rounds=study.rounds, per_round=per_round
+            )
+
+    def reserve(self, study: Study, number: int, event: Event | None) -> None:
+        """Before a patient is read: spent from here on."""
+        if self.ledger is not None and event is not None:
+            self.ledger.reserve(self.account, study.digest, number, event)
+
+    def settle(self, study: Study, number: int, event: Event | None) -> None:
+        """After the reply was stored."""
+        if self.ledger is not None and event is not None:
+            self.ledger.settle(self.account, study.digest, number)
+
+    def disclose(self, study: Study, number: int, reply: Reply) -> None:
+        """Exact numbers that the reply carries in the clear."""
+        if self.ledger is None:
+            return
+        if reply.patients is not None and reply.phase == "enrol":
+            self.ledger.disclose(self.account, study.digest, number, "number of patients")
+        if reply.metrics:
+            self.ledger.disclose(self.account, study.digest, number, "metrics on test patients")
+
+
+@contextmanager
+def open_book(settings: Settings) -> Iterator[Booking]:
+    """The hospital's account in the book of its home."""
+    if settings.home is None:
+        yield Booking(None, "")
+        return
+    with Ledger(settings.home / FILE) as ledger:
+        yield Booking(ledger, settings.account)

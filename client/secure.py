@@ -1,0 +1,142 @@
+"""This hospital's part in secure aggregation: between instructions and `privacy.secagg`'s state machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from client.hospital import Settings
+from client.identity import identity_of
+from ground.arrays import Array, Words
+from ground.errors import UsageError
+from privacy.plan import LATTICE_SHARE, PrivacyPlan
+from privacy.secagg import (
+    Encoding,
+    Floor,
+    HospitalSide,
+    Opening,
+    Roster,
+    UnmaskRequest,
+)
+from privacy.secagg.encoding import METRIC, PATIENTS, slack
+from privacy.secagg.wire import Joined
+from tasks.learners.contract import Contribution
+from tasks.messages import Instruction
+
+
+@dataclass(frozen=True)
+class Masking:
+    """A secure sum that this hospital may add to.
+
+    Attributes:
+        side: its state, in which the opening was checked.
+        opening: who takes part.
+        number: of the sum.
+        last: whether no sum follows, so that nothing is to be prepared.
+
+    """
+
+    side: HospitalSide
+    opening: Opening
+    number: int
+    last: bool
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether the sum counts on this hospital; else it only prepares the next."""
+        return self.side.hospital in self.opening.participants
+
+    @property
+    def roster(self) -> Roster:
+        """Who agreed to sum together."""
+        return self.side.joined
+
+
+def begin(instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
+    """Fresh keys for a study, and their announcement."""
+    side = HospitalSide.begin(instruction.digest, settings.name)
+    return side, side.announce(identity_of(settings)).to_text()
+
+
+def join(side: HospitalSide, instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
+    """Accept the roster (again), and prepare the sum that is asked for."""
+    identity = identity_of(settings)
+    roster = Roster.from_text(instruction.said_to(settings.name))
+    peers = {name: bytes.fromhex(key) for name, key in settings.peers}
+    floor = Floor(hospitals=settings.least_hospitals, colluders=settings.colluders)
+    joined, endorsement = side.join(roster, identity, peers, floor)
+    prepared, preparation = joined.prepare(instruction.sum_number, identity)
+    return prepared, Joined(endorsement=endorsement, preparation=preparation).to_text()
+
+
+def open_sum(side: HospitalSide, instruction: Instruction, settings: Settings, rounds: int) -> Masking:
+    """What was sent to open a sum, checked before a patient is read for it."""
+    opening = Opening.from_text(instruction.said_to(settings.name))
+    masking = Masking(side, opening, instruction.sum_number, instruction.sum_number > rounds)
+    if masking.takes_part:
+        side.check(opening, masking.number)
+    return masking
+
+
+def encoding(masking: Masking, plan: PrivacyPlan, *, counting: bool) -> Encoding:
+    """How the numbers of this sum become words; the coordinator finds the same."""
+    roster = masking.roster
+    return Encoding.for_plan(plan, len(roster.names), roster.fewest, counting=counting)
+
+
+def check_fit(
+    contribution: Contribution, plan: PrivacyPlan, chosen: Encoding, fewest: int, patients: int
+) -> None:
+    """Raises UsageError where the sum cannot hold so many patients, or the lattice would cost too much δ."""
+    if patients > PATIENTS:
+        raise UsageError(f"a secure sum holds at most {PATIENTS} patients of one hospital: split this one")
+    if plan.noise == "local":
+        return  # all of the noise was in before anything was rounded
+    allowed = LATTICE_SHARE / (1.0 - LATTICE_SHARE) * plan.delta
+    if slack(plan, chosen, contribution.noise, fewest, contribution.vector.size) > allowed:
+        raise UsageError(
+            "a model of this size needs finer words than a secure sum has at this epsilon: "
+            "lower epsilon, or ask for fewer rounds"
+        )
+
+
+def words_of(contribution: Contribution | None, metrics: Mapping[str, float], chosen: Encoding) -> Words:
+    """A contribution and metrics as the words of one sum; two words a metric, defined and value, by name."""
+    parts: list[Words] = [] if contribution is None else [chosen.encode(contribution.vector)]
+    if metrics:
+        parts.append(chosen.for_metrics().encode(_pairs(metrics)))
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def mask(masking: Masking, words: Words, settings: Settings) -> tuple[HospitalSide, str]:
+    """Mask the words in place; then prepare the next sum, as those do who sit this one out."""
+    return prepare_next(masking, settings, masking.side.mask(masking.opening, words))
+
+
+def prepare_next(
+    masking: Masking, settings: Settings, side: HospitalSide | None = None
+) -> tuple[HospitalSide, str]:
+    """The state with fresh secrets for the next sum, and what is to be said of them."""
+    side = side or masking.side
+    if masking.last:
+        return side, ""
+    following, preparation = side.prepare(masking.number + 1, identity_of(settings))
+    return following, preparation.to_text()
+
+
+def unmask(side: HospitalSide, instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
+    """The shares that the sum needs."""
+    request = UnmaskRequest.from_text(instruction.said_to(settings.name))
+    following, unmasking = side.unmask(request)
+    return following, unmasking.to_text()
+
+
+def _pairs(metrics: Mapping[str, float]) -> Array:
+    """(1, value) or, where a metric is undefined or beyond what words hold, (0, 0); by name."""
+    values = [metrics[name] for name in sorted(metrics)]
+    return np.asarray(
+        [pair for v in values for pair in ((1.0, v) if math.isfinite(v) and abs(v) <= METRIC else (0.0, 0.0))]
+    )

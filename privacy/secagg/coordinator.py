@@ -1,0 +1,214 @@
+"""The coordinator's side: collects, relays, adds up, and removes the masks of the sum. It holds no secret.
+
+Masked words are added up as they come, so memory does not grow with the number of hospitals; whatever is
+left over in the end (a late vector, shares of a round that was abandoned) is of no use to anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from ground.arrays import Words
+from ground.errors import FederationError, UsageError
+from privacy.secagg import keys, masks, sharing
+from privacy.secagg.graph import least_sum, least_threshold, neighbourhoods
+from privacy.secagg.wire import (
+    Announcement,
+    Endorsement,
+    Opening,
+    Preparation,
+    Roster,
+    Unmasking,
+    UnmaskRequest,
+    Wire,
+)
+
+
+class Kept(Wire):
+    """A coordinator's state but for the sum."""
+
+    roster: Roster
+    endorsements: tuple[Endorsement, ...]
+    prepared: dict[str, Preparation]
+    opening: Opening | None
+    active: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CoordinatorSide:
+    """The coordinator's state of one study; all of it may be public, but for the sum before it is unmasked.
+
+    Attributes:
+        roster: the hospitals and their keys.
+        endorsements: their signatures under it.
+        prepared: what hospitals prepared for the round to come, by hospital.
+        opening: of the round that is under way.
+        active: whose words are in the sum so far.
+        total: the sum of the masked words; the one array that is changed in place.
+
+    """
+
+    roster: Roster
+    endorsements: tuple[Endorsement, ...] = ()
+    prepared: Mapping[str, Preparation] = field(default_factory=dict)
+    opening: Opening | None = None
+    active: tuple[str, ...] = ()
+    total: Words | None = None
+
+    @staticmethod
+    def begin(
+        study: str, announcements: Iterable[Announcement], fewest: int, colluders: int = 1
+    ) -> CoordinatorSide:
+        """Draw up the roster: the least threshold that hospitals with such colluders accept, or `fewest`.
+
+        Raises UsageError where there are too few hospitals for a sum that hides each, or a name comes twice.
+        """
+        listed = tuple(sorted(announcements, key=lambda each: each.hospital))
+        for one, other in pairwise(each.hospital for each in listed):
+            if one == other:
+                raise UsageError(f"{one} announced itself twice: two hospitals need two names")
+        threshold = least_threshold(len(listed), colluders)
+        fewest = max(fewest, least_sum(len(listed), colluders))
+        if len(listed) < max(3, fewest):
+            raise UsageError(
+                f"{len(listed)} hospitals are too few for secure aggregation, which asks for at least "
+                f"{max(3, fewest)} here: wait for more, or set secure-aggregation = false"
+            )
+        return CoordinatorSide(Roster(study=study, announcements=listed, threshold=threshold, fewest=fewest))
+
+    def to_text(self) -> str:
+        """All but the sum, as JSON: the sum is kept beside it, as it is."""
+        kept = Kept(
+            roster=self.roster,
+            endorsements=self.endorsements,
+            prepared=dict(self.prepared),
+            opening=self.opening,
+            active=self.active,
+        )
+        return kept.to_text()
+
+    @staticmethod
+    def from_text(text: str, total: Words | None) -> CoordinatorSide:
+        """The inverse of `to_text`; raises FederationError on anything else."""
+        kept = Kept.from_text(text)
+        return CoordinatorSide(
+            kept.roster, kept.endorsements, kept.prepared, kept.opening, kept.active, total
+        )
+
+    def endorsed(self, endorsements: Iterable[Endorsement]) -> CoordinatorSide:
+        """With the hospitals' signatures under the roster."""
+        return replace(self, endorsements=tuple(sorted(endorsements, key=lambda each: each.hospital)))
+
+    def prepare(self, preparations: Iterable[Preparation]) -> CoordinatorSide:
+        """With what hospitals prepared for the round to come; a later one replaces an earlier one's."""
+        return replace(self, prepared={**self.prepared, **{each.hospital: each for each in preparations}})
+
+    def ready(self, number: int) -> bool:
+        """Whether enough hospitals have prepared this round for it to be opened."""
+        return self._enough(name for name, each in self.prepared.items() if each.round == number)
+
+    def open_round(self, number: int) -> CoordinatorSide:
+        """Open a round with those who prepared it; raises FederationError where they are too few."""
+        chosen = {name: each for name, each in self.prepared.items() if each.round == number}
+        if not self._enough(chosen):
+            missing = [name for name in self.roster.names if name not in chosen]
+            raise FederationError(
+                f"round {number}: {', '.join(missing)} prepared nothing, and a secure sum needs "
+                f"{self.roster.fewest} hospitals"
+            )
+        preparations = tuple(chosen[name] for name in sorted(chosen))
+        opening = Opening(round=number, preparations=preparations, endorsements=self.endorsements)
+        return replace(self, opening=opening, prepared={}, active=(), total=None)
+
+    def add(self, hospital: str, words: Words) -> CoordinatorSide:
+        """One hospital's masked words go into the sum; raises FederationError on words that do not belong."""
+        opening = self._opened()
+        if hospital not in opening.participants:
+            raise FederationError(
+                f"{hospital} does not take part in round {opening.round}: its words were refused"
+            )
+        if hospital in self.active:
+            raise FederationError(f"{hospital} sent its words for round {opening.round} twice: refused")
+        total = self.total
+        if total is None:
+            total = words.copy()
+        elif (total.shape, total.dtype) != (words.shape, words.dtype):
+            raise FederationError(
+                f"{hospital} sent {words.size} words where {total.size} were expected: refused"
+            )
+        else:
+            total += words
+        return replace(self, total=total, active=tuple(sorted((*self.active, hospital))))
+
+    def close(self) -> UnmaskRequest:
+        """Ask for what unmasks the sum of those who sent; raises FederationError where they are too few."""
+        opening = self._opened()
+        dropped = tuple(name for name in opening.participants if name not in self.active)
+        if not self._enough(self.active):
+            raise FederationError(
+                f"round {opening.round}: {', '.join(dropped)} sent nothing, and a secure sum needs "
+                f"{self.roster.fewest} hospitals: the round is abandoned, nothing was revealed"
+            )
+        return UnmaskRequest(round=opening.round, active=self.active, dropped=dropped)
+
+    def finish(self, unmaskings: Iterable[Unmasking]) -> Words:
+        """Take the masks off the sum, in place, and give it.
+
+        Raises FederationError where too few shares came back, or shares of another key; the sum then stays
+        masked and is discarded.
+        """
+        request, opening = self.close(), self._opened()
+        answers = {each.hospital: each for each in unmaskings if each.round == opening.round}
+        around = neighbourhoods(self.roster.names, self.roster.digest)
+        publics = {each.hospital: each.public for each in opening.preparations}
+        # Every secret is restored before a mask comes off: too few or false shares leave the sum as it was.
+        self_secrets = {
+            name: self._restore(name, around[name], {h: a.self_masks for h, a in answers.items()})
+            for name in request.active
+        }
+        key_secrets = {
+            name: self._restore(name, around[name], {h: a.mask_keys for h, a in answers.items()})
+            for name in request.dropped
+            if any(peer in request.active for peer in around[name])
+        }
+        privates = {n: keys.mask_key(self.roster, opening.round, s) for n, s in key_secrets.items()}
+        for name, private in privates.items():
+            if keys.public_half(private) != publics[name]:
+                raise FederationError(
+                    f"round {opening.round}: the shares of {name} are not of its key: abandoned"
+                )
+        total = self.total
+        if total is None:
+            raise FederationError(f"round {opening.round}: no words were received")
+        for name, secret in self_secrets.items():
+            masks.apply(total, keys.self_key(self.roster, opening.round, name, secret), subtract=True)
+        for name, private in privates.items():
+            for peer in around[name]:
+                if peer in request.active:
+                    key = keys.pair_key(self.roster, opening.round, name, peer, private, publics[peer])
+                    masks.apply(total, key, subtract=peer < name)
+        return total
+
+    def _restore(
+        self, name: str, holders: tuple[str, ...], answers: Mapping[str, Mapping[str, bytes]]
+    ) -> bytes:
+        shares = {
+            holder: answers[holder][name]
+            for holder in holders
+            if holder in answers and name in answers[holder]
+        }
+        return sharing.combine(shares, self.roster.threshold, holders, name)
+
+    def _enough(self, names: Iterable[str]) -> bool:
+        """Enough for the sum, and around each of them for its secrets to be restored."""
+        chosen = set(names)
+        around = neighbourhoods(self.roster.names, self.roster.digest)
+        near = (sum(peer in chosen for peer in around[name]) for name in chosen)
+        return len(chosen) >= self.roster.fewest and all(count >= self.roster.threshold for count in near)
+
+    def _opened(self) -> Opening:
+        if self.opening is None:
+            raise FederationError("no round is open")
+        return self.opening
