@@ -128,8 +128,11 @@ def prepare_next(
 
 
 def unmask(side: HospitalSide, instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
-    """The shares that the sum needs."""
+    """The shares that the sum needs; nothing, without complaint, where this hospital sat the sum out."""
     request = UnmaskRequest.from_text(instruction.said_to(settings.name))
+    opened = side.open is not None and side.open.round == request.round
+    if not opened and settings.name not in request.active:
+        return side, ""
     following, unmasking = side.unmask(request)
     return following, unmasking.to_text()
 

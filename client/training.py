@@ -79,6 +79,9 @@ def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
     )
     kept = study.secure or instruction.phase != "report"  # a plain report can be computed again
     if kept and (stored := asked.memory.answer_to(instruction)) is not None:
+        if stored.vector is not None:  # whoever crashed after storing it had no time to settle
+            with booking.open_book(settings) as book:
+                book.settle(study, instruction.sum_number, asked.event)
         return stored
     _check_trust(asked)
     with booking.open_book(settings) as book:

@@ -35,7 +35,7 @@ def unflatten(vector: Array, like: Arrays) -> dict[str, Array]:
     return parts
 
 
-def all_finite(vector: Array) -> bool:
+def all_finite(vector: Array | Words) -> bool:
     """Whether no value is NaN or infinite. A finite sum proves it faster than looking at each value."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(vector.sum())) or bool(np.isfinite(vector).all())

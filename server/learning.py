@@ -53,7 +53,7 @@ def learned(progress: Progress, total: Total, names: list[str], task: Task, exce
             f"round {progress.round}: the contributions of {', '.join(names)} do not fit the model: "
             f"{SAME_VERSION}"
         ) from error
-    if not all_finite(state.model):
+    if not all(all_finite(values) for values in (state.model, *state.slots.values())):
         raise FederationError(
             f"round {progress.round}: the model left the finite numbers: lower the learning rate"
         )

@@ -92,6 +92,7 @@ def fewest(study: Study, roster: int) -> int:
 def _enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     following = enrolled(progress, replies)
     if progress.study.privacy is not None:
+        _blame(replies)
         following = counted(following, _sum(replies, sorted(replies)))
     return replace(following, phase="train", round=1)
 
@@ -105,7 +106,11 @@ def _trained(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pr
             f"round {progress.round}: {', '.join(lost)} did not contribute, and the study needs "
             f"{least} of {len(progress.roster)} hospitals: run it again, it goes on from here"
         )
-    following = learned(progress, _sum(replies, names), names, task)
+    try:
+        following = learned(progress, _sum(replies, names), names, task)
+    except FederationError:
+        _blame(replies)
+        raise
     last = progress.round == progress.study.rounds
     return replace(
         following,
@@ -131,6 +136,17 @@ def _sum(replies: Mapping[str, Reply], names: list[str]) -> Total:
             f"{', '.join(guilty)} sent numbers that are not finite: the contribution was refused"
         )
     return total
+
+
+def _blame(replies: Mapping[str, Reply]) -> None:
+    """Raises FederationError naming those who sent NaN or ∞: looked for only where the sum shows it."""
+    guilty = [
+        name for name, reply in replies.items() if reply.vector is not None and not all_finite(reply.vector)
+    ]
+    if guilty:
+        raise FederationError(
+            f"{', '.join(guilty)} sent numbers that are not finite: the contribution was refused"
+        )
 
 
 def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:

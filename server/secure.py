@@ -118,9 +118,12 @@ def _unmasked(progress: Progress, replies: Mapping[str, Reply], task: Task) -> P
     """The sum in the clear goes into the state; with too few shares it is abandoned."""
     side, number, plan = _side(progress), progress.round, _plan(progress)
     try:
-        words = side.finish(Unmasking.from_text(reply.secure) for reply in replies.values())
+        # Whoever sat the sum out has nothing to say.
+        words = side.finish(Unmasking.from_text(reply.secure) for reply in replies.values() if reply.secure)
     except FederationError as error:
-        return _abandon(progress, number, str(error))
+        silent = ", ".join(name for name in side.active if name not in replies)
+        blamed = f"round {number}: {silent} did not help to unmask: " if silent else ""
+        return _abandon(progress, number, f"{blamed}{error}")
     chosen = Encoding.for_plan(plan, len(side.roster.names), side.roster.fewest, counting=number == 0)
     metrics = 2 * len(progress.summed)
     summed = _means(progress.summed, chosen.for_metrics().decode(words[words.size - metrics :]))

@@ -12,17 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
-from flwr.app import Array as FlowerArray
-from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import ConfigRecord, RecordDict
 
 from ground.arrays import Array, Arrays, Words
 from ground.errors import FederationError, LaennecError, by_name
+from tasks.carried import pack_arrays, unpack_array
 
 Phase = Literal["enrol", "roster", "count", "train", "unmask", "report"]
 SAME_VERSION = "coordinator and hospital need the same version of Laennec"
-RAW = "laennec.raw"
-KINDS = ("<f4", "<f8", "<u4", "<u8")  # numbers in the clear, and masked words
 # Flower's three kinds of message; each phase has one.
 MESSAGE_TYPE: dict[Phase, str] = {
     "enrol": "query",
@@ -126,7 +123,7 @@ class Reply:
 
 def packer(instruction: Instruction) -> Callable[[str | None], RecordDict]:
     """Packs the instruction for one hospital after another, its arrays once; for None, all that it says."""
-    arrays = _pack_arrays(instruction.published)
+    arrays = pack_arrays(instruction.published)
     everybody = RecordDict({"text": _pack_text(_instruction_text(instruction)), "arrays": arrays})
 
     def pack(hospital: str | None) -> RecordDict:
@@ -176,7 +173,7 @@ def unpack_instruction(content: RecordDict) -> Instruction:
 def pack_reply(reply: Reply) -> RecordDict:
     """As Flower carries it."""
     vector = {} if reply.vector is None else {"vector": reply.vector}
-    return RecordDict({"text": _pack_text(reply_to_text(reply)), "arrays": _pack_arrays(vector)})
+    return RecordDict({"text": _pack_text(reply_to_text(reply)), "arrays": pack_arrays(vector)})
 
 
 def unpack_reply(content: RecordDict) -> Reply:
@@ -233,31 +230,12 @@ def _pack_text(text: str) -> ConfigRecord:
     return ConfigRecord({"json": text})
 
 
-def _pack_arrays(arrays: Mapping[str, Array | Words]) -> ArrayRecord:
-    return ArrayRecord({name: _pack_array(value) for name, value in arrays.items()})
-
-
 def _parts(content: RecordDict) -> tuple[str, dict[str, Array]]:
     try:
         text = str(content.config_records["text"]["json"])
-        return text, {name: _unpack_array(value) for name, value in content.array_records["arrays"].items()}
+        return text, {name: unpack_array(value) for name, value in content.array_records["arrays"].items()}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FederationError(f"a message is malformed: {SAME_VERSION}") from error
-
-
-def _pack_array(value: Array | Words) -> FlowerArray:
-    """Raw little-endian numbers: one copy where Flower's own form, an .npy file in memory, takes several."""
-    kind = np.dtype(value.dtype).newbyteorder("<")
-    data = np.ascontiguousarray(value, dtype=kind).tobytes()
-    return FlowerArray(dtype=kind.str, shape=value.shape, stype=RAW, data=data)
-
-
-def _unpack_array(value: FlowerArray) -> Array:
-    """A read-only view of the bytes received; raises ValueError on anything but raw numbers of that shape."""
-    if value.stype != RAW or value.dtype not in KINDS:
-        raise ValueError("not an array of numbers")
-    array: Array = np.frombuffer(value.data, dtype=value.dtype).reshape(value.shape)
-    return array
 
 
 def _phase(value: object) -> Phase:

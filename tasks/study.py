@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -108,11 +109,11 @@ class Study(_Table):
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical form, 64 hexadecimal digits."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        return _digest(self)
 
     def to_toml(self) -> str:
         """A text that `parse` reads back to an equal study."""
-        return tomli_w.dumps(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+        return _toml(self)
 
     def plan(self) -> PrivacyPlan | None:
         """The privacy plan of the whole study; None where the study asks for no privacy."""
@@ -158,6 +159,18 @@ class Study(_Table):
             return Study.model_validate({**dict(self), **update})
         except ValidationError as error:
             raise StudyError(f"study {self.name}: {_explain(error.errors()[0])}") from error
+
+
+# Every message names its study: what is said of one is worked out once. Not cached in the value itself, since
+# pydantic copies that along to another study.
+@lru_cache(maxsize=64)
+def _digest(study: Study) -> str:
+    return hashlib.sha256(study.canonical().encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _toml(study: Study) -> str:
+    return tomli_w.dumps(study.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def parse(text: str, where: str = "study") -> Study:

@@ -64,7 +64,7 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
             "versions": versions,
         }
     spent = progress.accountant.epsilon(plan.delta)
-    side, whole = progress.secure, progress.study.secure and plan.noise == "distributed"
+    whole = progress.study.secure and plan.noise == "distributed"
     towards = _towards_a_participant(progress, plan)
     warnings = [] if secret_noise else [SEEDED]
     if plan.noise == "distributed" and not progress.study.secure:
@@ -82,8 +82,7 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         "model": _model(progress, plan),
         "noise": plan.noise,
         "secure_aggregation": progress.study.secure,
-        "fewest_hospitals_in_a_sum": None if side is None else side.roster.fewest,
-        "shares_that_restore_a_mask": None if side is None else side.roster.threshold,
+        **_terms_of_the_sum(progress),
         "clip": plan.clip,
         "sampling_rate": plan.sampling_rate,
         "noise_multiplier": plan.noise_multiplier,
@@ -117,6 +116,14 @@ def _statement(progress: Progress, plan: PrivacyPlan, spent: float) -> str:
         f"Differential privacy for each patient (add or remove one): epsilon {spent:.3g} "
         f"at delta {_delta(progress, plan):g} for the whole study; {where}."
     )
+
+
+def _terms_of_the_sum(progress: Progress) -> dict[str, int]:
+    """How many hospitals a secure sum has at least, and how many restore a mask; nothing without one."""
+    if progress.secure is None:
+        return {}
+    roster = progress.secure.roster
+    return {"fewest_hospitals_in_a_sum": roster.fewest, "shares_that_restore_a_mask": roster.threshold}
 
 
 def _model(progress: Progress, plan: PrivacyPlan) -> str:

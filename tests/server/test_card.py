@@ -7,8 +7,8 @@ import pytest
 from test_round import NAMES, TASK, advance, replies, study
 
 from privacy.plan import Noise
-from server.report.card import SEEDED, TOOLS, TRUSTED_SUM, privacy_card
 from server.progress import Progress, begin
+from server.report.card import SEEDED, TOOLS, TRUSTED_SUM, privacy_card
 from tasks.study import Study
 
 PROMISED = {

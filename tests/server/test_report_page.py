@@ -100,6 +100,8 @@ def run_sample(protected: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
                 for name, value in ACCURACY.items()
             },
             "contributors": list(ACCURACY) if after < 2 else [],
+            "summed": {},
+            "abandoned": "",
         }
         for after in range(3)
     ]
@@ -160,9 +162,9 @@ def shape(value: Any) -> Any:
 def test_the_samples_have_the_shape_of_real_results(protected: bool) -> None:
     from deploy.compare import Arm, plans
     from privacy.accountant import Accountant
+    from server.progress import Member, Record, begin
     from server.report.card import privacy_card
     from server.report.result import result
-    from server.progress import Member, Record, begin
     from tasks.registry import find
     from tasks.study import Privacy, Study
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_round import DISTRIBUTED, FREE, NAMES, TASK, advance, begin, reply
 
+from server.progress import Progress
 from server.report.card import privacy_card
 from server.report.result import mean, plain, result, worst
-from server.progress import Progress
 from tasks.study import Study
 
 # The design's promise, whole; beside it stands what a reader of the file needs to draw it.
