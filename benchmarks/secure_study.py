@@ -2,9 +2,9 @@
 
     python benchmarks/secure_study.py ../shared/data/uci-heart-disease
 
-The secure study sizes each hospital's share of the noise for the fewest hospitals that may remain, so with all
-of them present its sum carries more noise than its epsilon asks for, and costs less. The plain study is given
-that smaller epsilon, hence the same noise. Both are repeated with the same number of seeds.
+The secure study sizes each hospital's share of the noise for the fewest hospitals that may remain, so with
+all of them present its sum carries more noise than its epsilon asks for, and costs less. The plain study is
+given that smaller epsilon, hence the same noise. Both are repeated with the same number of seeds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def measure(study: Study, data: Path, seeds: int) -> tuple[list[float], float, float]:
-    """Accuracy for each seed, the epsilon that was spent, and the total noise of a round in units of the clip."""
+    """Accuracy for each seed, the epsilon spent, and the total noise of a round in units of the clip."""
     arm = run_arm(
         Plan("arm", "arm", study, "together"),
         hospitals_in(study.task, data, None, secret_noise=False),
@@ -56,7 +56,8 @@ def main() -> None:
 
 def _row(name: str, values: list[float], epsilon: float, noise: float) -> None:
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    print(f"{name:<8} {epsilon:7.3f}  {noise:10.3f}  {statistics.mean(values):8.4f}  {spread:.4f}", flush=True)
+    accuracy = statistics.mean(values)
+    print(f"{name:<8} {epsilon:7.3f}  {noise:10.3f}  {accuracy:8.4f}  {spread:.4f}", flush=True)
 
 
 if __name__ == "__main__":

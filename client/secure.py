@@ -127,6 +127,13 @@ def prepare_next(
     return following, preparation.to_text()
 
 
+def confirm(side: HospitalSide, instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
+    """The unmask request that was shown, signed."""
+    request = UnmaskRequest.from_text(instruction.said_to(settings.name))
+    following, confirmation = side.confirm(request, identity_of(settings))
+    return following, confirmation.to_text()
+
+
 def unmask(side: HospitalSide, instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
     """The shares that the sum needs; nothing, without complaint, where this hospital sat the sum out."""
     request = UnmaskRequest.from_text(instruction.said_to(settings.name))
@@ -135,6 +142,10 @@ def unmask(side: HospitalSide, instruction: Instruction, settings: Settings) -> 
         return side, ""
     following, unmasking = side.unmask(request)
     return following, unmasking.to_text()
+
+
+# The phases that no patient is read for.
+ANSWERS = {"roster": join, "confirm": confirm, "unmask": unmask}
 
 
 def _pairs(metrics: Mapping[str, float]) -> Array:

@@ -91,9 +91,8 @@ def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
         if masking is not None and not masking.takes_part:
             side, said = secure.prepare_next(masking, settings)
             reply, memory = replace(_reply(asked), secure=said), replace(asked.memory, secure=side)
-        elif instruction.phase in ("roster", "unmask"):
-            act = secure.join if instruction.phase == "roster" else secure.unmask
-            side, said = act(asked.side, instruction, settings)
+        elif instruction.phase in secure.ANSWERS:
+            side, said = secure.ANSWERS[instruction.phase](asked.side, instruction, settings)
             reply, memory = replace(_reply(asked), secure=said), replace(asked.memory, secure=side)
         else:
             book.reserve(study, instruction.sum_number, asked.event)

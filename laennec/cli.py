@@ -83,7 +83,7 @@ Dropped = Annotated[
     list[str] | None,
     typer.Option(
         metavar="HOSPITAL@ROUND",
-        help="Let a hospital vanish in a round, to see what happens; with :late, after it has sent. Repeatable.",
+        help="Let a hospital vanish in a round, with :late after it has sent. Repeatable.",
     ),
 ]
 StudyFile = Annotated[Path, typer.Argument(help="A study, as TOML: see examples/.", show_default=False)]

@@ -6,6 +6,8 @@ With secure aggregation (`server.secure`) a roster is agreed first, and every su
 
     enrol ──> roster ──> count ──> unmask ──> train 1 ──> unmask ──> … ──> report ──> unmask ──> done
 
+and where lies could single hospitals out (`privacy.secagg.stories`) they confirm each request first.
+
 `step(progress, replies)` gives the next progress and the instruction for all hospitals. Nothing here knows
 Flower, time, files or randomness, so a study that was interrupted between any two steps goes on from saved
 progress to the same end, bit for bit.

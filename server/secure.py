@@ -9,20 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from ground.errors import FederationError
 from privacy.plan import PrivacyPlan
 from privacy.randomness import Floats
-from privacy.secagg import Announcement, CoordinatorSide, Encoding, Preparation, Unmasking
-from privacy.secagg.wire import Joined
+from privacy.secagg import (
+    Announcement,
+    CoordinatorSide,
+    Encoding,
+    Endorsement,
+    Preparation,
+    Unmasking,
+)
+from privacy.secagg.stories import quorum
+from privacy.secagg.wire import Confirmation, Joined
 from server.learning import counted, enrolled, learned, record
 from server.progress import Progress, Record
 from tasks.contract import Task
 from tasks.learners.contract import Total
 from tasks.messages import EVERYBODY, Reply
 
+Spoken = TypeVar("Spoken", Announcement, Endorsement, Preparation, Confirmation, Unmasking)
 SUMS = ("count", "train", "report")
 # So many abandoned rounds in a row end a run: whoever is missing is to be looked after before it goes on.
 PATIENCE = 3
@@ -45,7 +55,7 @@ def said(progress: Progress) -> dict[str, str]:
     side = progress.secure
     if progress.phase == "roster":
         return {EVERYBODY: side.roster.to_text()}
-    if progress.phase == "unmask":
+    if progress.phase in ("confirm", "unmask"):
         return {EVERYBODY: side.close().to_text()}
     if side.opening is None:
         return {}
@@ -66,6 +76,8 @@ def advance(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pro
         return _enrolled(progress, replies)
     if progress.phase == "roster":
         return _prepared(progress, replies)
+    if progress.phase == "confirm":
+        return _confirmed(progress, replies)
     if progress.phase == "unmask":
         return _unmasked(progress, replies, task)
     return _summed(progress, replies)
@@ -73,7 +85,7 @@ def advance(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pro
 
 def _enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     following = enrolled(progress, replies)
-    announced = [Announcement.from_text(replies[name].secure) for name in following.names]
+    announced = [_own(Announcement.from_text(replies[name].secure), name) for name in following.names]
     privacy = progress.study.privacy
     least = 0 if privacy is None else privacy.minimum_hospitals
     side = CoordinatorSide.begin(progress.study.digest, announced, least)
@@ -84,6 +96,9 @@ def _prepared(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """Everybody signs the roster before the first sum; later only those prepare who are back."""
     side = _side(progress)
     joined = {name: Joined.from_text(reply.secure) for name, reply in replies.items()}
+    for name, each in joined.items():
+        _own(each.endorsement, name)
+        _own(each.preparation, name)
     if not side.endorsements:
         missing = [name for name in progress.names if name not in joined]
         if missing:
@@ -98,7 +113,7 @@ def _prepared(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """All words that came are in; ask for what unmasks them, or abandon the sum."""
     side = _side(progress).prepare(
-        Preparation.from_text(reply.secure) for reply in replies.values() if reply.secure
+        _own(Preparation.from_text(reply.secure), name) for name, reply in replies.items() if reply.secure
     )
     number = _number(progress)
     names = list(side.active)
@@ -111,7 +126,18 @@ def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
         side.close()
     except FederationError as error:
         return _abandon(progress, number, str(error))
-    return replace(progress, phase="unmask", round=number)
+    return replace(progress, phase="confirm" if side.roster.confirm else "unmask", round=number)
+
+
+def _confirmed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
+    """Everybody who signed the request is to see that a majority did; too few, and it is abandoned."""
+    given = [_own(Confirmation.from_text(reply.secure), name) for name, reply in replies.items()]
+    needed = quorum(len(progress.names), 1)
+    if len(given) < needed:
+        missing = [name for name in _side(progress).active if name not in replies]
+        why = f"round {progress.round}: {', '.join(missing)} confirmed nothing, and {needed} hospitals must"
+        return _abandon(progress, progress.round, f"{why}: the round is abandoned, nothing was revealed")
+    return replace(progress, secure=_side(progress).confirmed(given), phase="unmask")
 
 
 def _unmasked(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Progress:
@@ -176,6 +202,13 @@ def _open(progress: Progress, number: int) -> Progress:
     if number > rounds:
         return replace(progress, phase="report", round=rounds)
     return replace(progress, phase="train", round=number)
+
+
+def _own(message: Spoken, name: str) -> Spoken:
+    """The message, where its sender speaks for itself; raises FederationError where it does not."""
+    if message.hospital != name:
+        raise FederationError(f"{name} speaks for {message.hospital}: its reply was refused")
+    return message
 
 
 def _number(progress: Progress) -> int:

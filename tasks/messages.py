@@ -18,7 +18,7 @@ from ground.arrays import Array, Arrays, Words
 from ground.errors import FederationError, LaennecError, by_name
 from tasks.carried import pack_arrays, unpack_array
 
-Phase = Literal["enrol", "roster", "count", "train", "unmask", "report"]
+Phase = Literal["enrol", "roster", "count", "train", "confirm", "unmask", "report"]
 SAME_VERSION = "coordinator and hospital need the same version of Laennec"
 # Flower's three kinds of message; each phase has one.
 MESSAGE_TYPE: dict[Phase, str] = {
@@ -26,11 +26,20 @@ MESSAGE_TYPE: dict[Phase, str] = {
     "roster": "query",
     "count": "query",
     "train": "train",
+    "confirm": "query",
     "unmask": "query",
     "report": "evaluate",
 }
 # The phases of one sum, in their order; a hospital never goes back.
-ORDER: dict[Phase, int] = {"enrol": 0, "roster": 1, "count": 2, "train": 2, "report": 2, "unmask": 3}
+ORDER: dict[Phase, int] = {
+    "enrol": 0,
+    "roster": 1,
+    "count": 2,
+    "train": 2,
+    "report": 2,
+    "confirm": 3,
+    "unmask": 4,
+}
 EVERYBODY = ""
 
 
@@ -40,12 +49,13 @@ class Instruction:
 
     Attributes:
         phase: enrol (check the data, count), train (evaluate, then contribute), report (evaluate); with
-            secure aggregation also roster (sign it, prepare a round), count, and unmask (the round just
-            summed).
+            secure aggregation also roster (sign it, prepare a round), count, confirm and unmask (the round
+            just summed).
         study: the study's TOML text.
         digest: its digest; a hospital computes it again from the text.
         round: 0 for enrol and count, 1 to the number of rounds for train, that number for report; of roster
-            the sum to prepare, of unmask the sum to unmask, where the report's is one more than the rounds.
+            the sum to prepare, of confirm and unmask the sum to unmask, where the report's is one more than
+            the rounds.
         hospitals: how many hospitals take part.
         published: what the learner publishes, flat vectors by name.
         secure: what secure aggregation says, by hospital; under "" what it says to everybody.
@@ -68,7 +78,7 @@ class Instruction:
     @property
     def stage(self) -> int:
         """A number that grows along a study."""
-        return 4 * self.sum_number + ORDER[self.phase]
+        return 5 * self.sum_number + ORDER[self.phase]
 
     def said_to(self, hospital: str) -> str:
         """What secure aggregation says to that hospital; empty where it says nothing."""

@@ -1,4 +1,4 @@
-"""Faults on purpose: hospitals that vanish in a round of the local engine, to see what a study makes of it."""
+"""Faults on purpose: hospitals that vanish in a round of the local engine, to see how a study bears it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 
 from ground.errors import PrivacyError
 from privacy.secagg.graph import COMPLETE, least_sum, least_threshold, neighbourhoods
-from privacy.secagg.identity import check_announcement, check_endorsement, check_preparation
+from privacy.secagg.identity import (
+    check_announcement,
+    check_confirmation,
+    check_endorsement,
+    check_preparation,
+)
+from privacy.secagg.stories import needs_confirmation, quorum
 from privacy.secagg.wire import Announcement, Floor, Opening, Roster, UnmaskRequest
 
 
@@ -46,6 +52,17 @@ def _check_limits(roster: Roster, hospital: str, floor: Floor) -> None:
         raise PrivacyError(
             f"the study sums over as few as {roster.fewest} hospitals, this one insists on "
             f"{insisted}: raise minimum-hospitals"
+        )
+    if roster.fewest < floor.colluders + 2:
+        raise PrivacyError(
+            f"a sum of {roster.fewest} hospitals, {floor.colluders} of them colluding, would show one alone: "
+            "raise minimum-hospitals"
+        )
+    lies = needs_confirmation(everybody, roster.threshold, roster.fewest, floor.colluders)
+    if lies and not roster.confirm:
+        raise PrivacyError(
+            f"lies could single out fewer than {roster.fewest} of {everybody} hospitals, and the roster does "
+            "not have them confirm what they are asked: refused"
         )
     if roster.fewest > everybody:
         raise PrivacyError(f"{everybody} hospitals cannot make a sum of {roster.fewest}: refused")
@@ -90,6 +107,8 @@ def check_request(
     roster: Roster, request: UnmaskRequest, hospital: str, participants: tuple[str, ...], answered: str | None
 ) -> None:
     """It parts the round's hospitals into active and dropped, is the round's first, and leaves enough."""
+    if request.roster != roster.digest:
+        raise PrivacyError(f"round {request.round} would be unmasked for another roster: refused")
     if answered not in (None, request.digest):
         raise PrivacyError(f"round {request.round} was unmasked already, by another request: refused")
     both = sorted(set(request.active) & set(request.dropped))
@@ -100,6 +119,21 @@ def check_request(
     if hospital not in request.active:
         raise PrivacyError(f"round {request.round} leaves this hospital out: it unmasks nothing")
     _check_enough(roster, hospital, request.active, f"round {request.round} would be unmasked with")
+
+
+def check_confirmations(roster: Roster, request: UnmaskRequest, colluders: int) -> None:
+    """A majority, colluders or not, was shown the very same request, so that no other has one."""
+    for confirmation in request.confirmations:
+        check_confirmation(roster, request, confirmation)
+    confirmed, needed = (
+        len({each.hospital for each in request.confirmations}),
+        quorum(len(roster.names), colluders),
+    )
+    if confirmed < needed:
+        raise PrivacyError(
+            f"only {confirmed} hospitals confirm the unmask request of round {request.round}, {needed} are "
+            "needed: refused"
+        )
 
 
 def _check_enough(roster: Roster, hospital: str, names: tuple[str, ...], what: str) -> None:

@@ -13,9 +13,11 @@ from itertools import pairwise
 from ground.arrays import Words
 from ground.errors import FederationError, UsageError
 from privacy.secagg import keys, masks, sharing
-from privacy.secagg.graph import least_sum, least_threshold, neighbourhoods
+from privacy.secagg.graph import COMPLETE, least_sum, least_threshold, neighbourhoods
+from privacy.secagg.stories import needs_confirmation
 from privacy.secagg.wire import (
     Announcement,
+    Confirmation,
     Endorsement,
     Opening,
     Preparation,
@@ -34,6 +36,7 @@ class Kept(Wire):
     prepared: dict[str, Preparation]
     opening: Opening | None
     active: tuple[str, ...]
+    confirmations: tuple[Confirmation, ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class CoordinatorSide:
         prepared: what hospitals prepared for the round to come, by hospital.
         opening: of the round that is under way.
         active: whose words are in the sum so far.
+        confirmations: their signatures under the unmask request, where the roster asks for them.
         total: the sum of the masked words; the one array that is changed in place.
 
     """
@@ -55,6 +59,7 @@ class CoordinatorSide:
     prepared: Mapping[str, Preparation] = field(default_factory=dict)
     opening: Opening | None = None
     active: tuple[str, ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
     total: Words | None = None
 
     @staticmethod
@@ -76,7 +81,16 @@ class CoordinatorSide:
                 f"{len(listed)} hospitals are too few for secure aggregation, which asks for at least "
                 f"{max(3, fewest)} here: wait for more, or set secure-aggregation = false"
             )
-        return CoordinatorSide(Roster(study=study, announcements=listed, threshold=threshold, fewest=fewest))
+        if len(listed) <= COMPLETE:
+            threshold = fewest  # then no lie gets by with fewer shares than hospitals
+        roster = Roster(
+            study=study,
+            announcements=listed,
+            threshold=threshold,
+            fewest=fewest,
+            confirm=needs_confirmation(len(listed), threshold, fewest, colluders),
+        )
+        return CoordinatorSide(roster)
 
     def to_text(self) -> str:
         """All but the sum, as JSON: the sum is kept beside it, as it is."""
@@ -86,6 +100,7 @@ class CoordinatorSide:
             prepared=dict(self.prepared),
             opening=self.opening,
             active=self.active,
+            confirmations=self.confirmations,
         )
         return kept.to_text()
 
@@ -94,7 +109,13 @@ class CoordinatorSide:
         """The inverse of `to_text`; raises FederationError on anything else."""
         kept = Kept.from_text(text)
         return CoordinatorSide(
-            kept.roster, kept.endorsements, kept.prepared, kept.opening, kept.active, total
+            kept.roster,
+            kept.endorsements,
+            kept.prepared,
+            kept.opening,
+            kept.active,
+            kept.confirmations,
+            total,
         )
 
     def endorsed(self, endorsements: Iterable[Endorsement]) -> CoordinatorSide:
@@ -120,7 +141,7 @@ class CoordinatorSide:
             )
         preparations = tuple(chosen[name] for name in sorted(chosen))
         opening = Opening(round=number, preparations=preparations, endorsements=self.endorsements)
-        return replace(self, opening=opening, prepared={}, active=(), total=None)
+        return replace(self, opening=opening, prepared={}, active=(), confirmations=(), total=None)
 
     def add(self, hospital: str, words: Words) -> CoordinatorSide:
         """One hospital's masked words go into the sum; raises FederationError on words that do not belong."""
@@ -151,7 +172,18 @@ class CoordinatorSide:
                 f"round {opening.round}: {', '.join(dropped)} sent nothing, and a secure sum needs "
                 f"{self.roster.fewest} hospitals: the round is abandoned, nothing was revealed"
             )
-        return UnmaskRequest(round=opening.round, active=self.active, dropped=dropped)
+        return UnmaskRequest(
+            roster=self.roster.digest,
+            round=opening.round,
+            active=self.active,
+            dropped=dropped,
+            confirmations=self.confirmations,
+        )
+
+    def confirmed(self, confirmations: Iterable[Confirmation]) -> CoordinatorSide:
+        """With the hospitals' signatures under the request, which go with it when it is to be answered."""
+        ordered = tuple(sorted(confirmations, key=lambda each: each.hospital))
+        return replace(self, confirmations=ordered)
 
     def finish(self, unmaskings: Iterable[Unmasking]) -> Words:
         """Take the masks off the sum, in place, and give it.
@@ -178,6 +210,12 @@ class CoordinatorSide:
             if keys.public_half(private) != publics[name]:
                 raise FederationError(
                     f"round {opening.round}: the shares of {name} are not of its key: abandoned"
+                )
+        commitments = {each.hospital: each.commitment for each in opening.preparations}
+        for name, secret in self_secrets.items():
+            if keys.commitment(self.roster, opening.round, name, secret) != commitments[name]:
+                raise FederationError(
+                    f"round {opening.round}: the shares of {name} are not of its self mask: abandoned"
                 )
         total = self.total
         if total is None:

@@ -25,6 +25,7 @@ from privacy.secagg.graph import neighbourhoods
 from privacy.secagg.identity import Identity
 from privacy.secagg.wire import (
     Announcement,
+    Confirmation,
     Endorsement,
     Floor,
     Key,
@@ -63,6 +64,7 @@ class HospitalSide(Wire):
         hospital: this hospital's name.
         sealing: private half of the key under which shares are sealed for it.
         roster: once it was joined.
+        colluders: how many other hospitals may help a lying coordinator without harm.
         prepared: round -> this hospital's secrets.
         own: round -> the shares of its own secrets that it keeps itself.
         open: the round that was opened last.
@@ -73,6 +75,7 @@ class HospitalSide(Wire):
     hospital: str
     sealing: Key = Field(repr=False)
     roster: Roster | None = None
+    colluders: int = 1
     prepared: dict[RoundNumber, Pair] = Field(default_factory=dict, repr=False)
     own: dict[RoundNumber, Pair] = Field(default_factory=dict, repr=False)
     open: Round | None = None
@@ -96,7 +99,8 @@ class HospitalSide(Wire):
         if self.roster is not None and self.roster.digest != roster.digest:
             raise PrivacyError("a second, different roster was shown for this study: refused")
         checks.check_roster(roster, self.announce(identity), self.study, peers, floor)
-        return self.model_copy(update={"roster": roster}), identity.endorse(roster, self.hospital)
+        joined = self.model_copy(update={"roster": roster, "colluders": floor.colluders})
+        return joined, identity.endorse(roster, self.hospital)
 
     def prepare(self, number: int, identity: Identity) -> tuple[Self, Preparation]:
         """Fresh secrets for a round, their shares sealed for the neighbours."""
@@ -120,7 +124,8 @@ class HospitalSide(Wire):
             if reader != self.hospital
         }
         public = keys.public_half(keys.mask_key(roster, number, secrets.mask_key))
-        signature = identity.sign_key(roster, self.hospital, number, public)
+        commitment = keys.commitment(roster, number, self.hospital, secrets.self_mask)
+        signature = identity.sign_key(roster, self.hospital, number, public, commitment)
         own = Pair(mask_key=key_shares[self.hospital], self_mask=self_shares[self.hospital])
         kept = self.model_copy(
             update={
@@ -130,7 +135,12 @@ class HospitalSide(Wire):
             }
         )
         message = Preparation(
-            hospital=self.hospital, round=number, public=public, signature=signature, sealed=sealed
+            hospital=self.hospital,
+            round=number,
+            public=public,
+            commitment=commitment,
+            signature=signature,
+            sealed=sealed,
         )
         return kept, message
 
@@ -176,15 +186,23 @@ class HospitalSide(Wire):
             }
         )
 
+    def confirm(self, request: UnmaskRequest, identity: Identity) -> tuple[Self, Confirmation]:
+        """Sign the request that was shown, before it is answered: from now on no other one of this round is.
+
+        Raises PrivacyError where the request is not one to answer.
+        """
+        opened = self._asked(request)
+        kept = opened.model_copy(update={"answered": request.digest})
+        return self.model_copy(update={"open": kept}), identity.confirm(request, self.hospital)
+
     def unmask(self, request: UnmaskRequest) -> tuple[Self, Unmasking]:
         """The shares that this round's sum needs; the same request gets the same answer.
 
         Raises PrivacyError where the request is not one to answer.
         """
-        roster, opened = self.joined, self.open
-        if opened is None or opened.round != request.round:
-            raise PrivacyError(f"round {request.round} is not open here: nothing is unmasked")
-        checks.check_request(roster, request, self.hospital, opened.participants, opened.answered)
+        roster, opened = self.joined, self._asked(request)
+        if roster.confirm:
+            checks.check_confirmations(roster, request, self.colluders)
         active, dropped = set(request.active), set(request.dropped)
         answer = Unmasking(
             hospital=self.hospital,
@@ -194,6 +212,14 @@ class HospitalSide(Wire):
         )
         kept = opened.model_copy(update={"answered": request.digest})
         return self.model_copy(update={"open": kept}), answer
+
+    def _asked(self, request: UnmaskRequest) -> Round:
+        """The open round, once the request is one that may be answered."""
+        opened = self.open
+        if opened is None or opened.round != request.round:
+            raise PrivacyError(f"round {request.round} is not open here: nothing is unmasked")
+        checks.check_request(self.joined, request, self.hospital, opened.participants, opened.answered)
+        return opened
 
     def _secrets(self, number: int) -> Pair:
         """What was prepared for a round that was not opened yet: masks are used once."""

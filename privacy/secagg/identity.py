@@ -12,7 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from ground.errors import PrivacyError
-from privacy.secagg.wire import Announcement, Endorsement, Preparation, Roster
+from privacy.secagg.wire import (
+    Announcement,
+    Confirmation,
+    Endorsement,
+    Preparation,
+    Roster,
+    UnmaskRequest,
+)
 
 
 class Identity:
@@ -51,9 +58,13 @@ class Identity:
         """The roster's digest, signed."""
         return Endorsement(hospital=hospital, signature=self._private.sign(_endorsed(roster)))
 
-    def sign_key(self, roster: Roster, hospital: str, number: int, public: bytes) -> bytes:
-        """The signature under this hospital's key for one round."""
-        return self._private.sign(_prepared(roster, hospital, number, public))
+    def sign_key(self, roster: Roster, hospital: str, number: int, public: bytes, commitment: bytes) -> bytes:
+        """The signature under this hospital's keys for one round."""
+        return self._private.sign(_prepared(roster, hospital, number, public, commitment))
+
+    def confirm(self, request: UnmaskRequest, hospital: str) -> Confirmation:
+        """The request's digest, signed."""
+        return Confirmation(hospital=hospital, signature=self._private.sign(_confirmed(request)))
 
 
 def check_announcement(study: str, announcement: Announcement) -> None:
@@ -76,9 +87,20 @@ def check_preparation(roster: Roster, preparation: Preparation) -> None:
     signer = roster.by_name.get(preparation.hospital)
     if signer is None:
         raise PrivacyError(f"{preparation.hospital} takes part in a round and is not on the roster: refused")
-    said = _prepared(roster, preparation.hospital, preparation.round, preparation.public)
+    said = _prepared(
+        roster, preparation.hospital, preparation.round, preparation.public, preparation.commitment
+    )
     what = f"its key for round {preparation.round}"
     _verify(signer.identity, preparation.signature, said, preparation.hospital, what)
+
+
+def check_confirmation(roster: Roster, request: UnmaskRequest, confirmation: Confirmation) -> None:
+    """Raises PrivacyError unless a hospital of the roster signed this very request."""
+    signer = roster.by_name.get(confirmation.hospital)
+    if signer is None:
+        raise PrivacyError(f"{confirmation.hospital} confirmed a request and is not on the roster: refused")
+    what = f"the unmask request of round {request.round} that this hospital was shown"
+    _verify(signer.identity, confirmation.signature, _confirmed(request), confirmation.hospital, what)
 
 
 def _verify(identity: bytes, signature: bytes, said: bytes, hospital: str, what: str) -> None:
@@ -98,8 +120,13 @@ def _endorsed(roster: Roster) -> bytes:
     return statement("roster", roster.study, roster.digest)
 
 
-def _prepared(roster: Roster, hospital: str, number: int, public: bytes) -> bytes:
-    return statement("round key", roster.study, roster.digest, hospital, number, public.hex())
+def _prepared(roster: Roster, hospital: str, number: int, public: bytes, commitment: bytes) -> bytes:
+    keys = (public.hex(), commitment.hex())
+    return statement("round key", roster.study, roster.digest, hospital, number, *keys)
+
+
+def _confirmed(request: UnmaskRequest) -> bytes:
+    return statement("unmask request", request.roster, request.round, request.digest)
 
 
 def statement(purpose: str, *parts: str | int) -> bytes:

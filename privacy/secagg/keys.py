@@ -41,6 +41,11 @@ def self_key(roster: Roster, number: int, hospital: str, secret: bytes) -> bytes
     return derive(secret, "self mask", roster.digest, number, hospital)
 
 
+def commitment(roster: Roster, number: int, hospital: str, secret: bytes) -> bytes:
+    """What a hospital says of its self mask beforehand: 32 bytes that fix it and do not show it."""
+    return derive(secret, "commitment to a self mask", roster.digest, number, hospital)
+
+
 def derive(secret: bytes, purpose: str, *context: str | int) -> bytes:
     """32 bytes for one purpose, from a shared or a private secret."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=statement(purpose, *context)).derive(secret)

@@ -78,6 +78,7 @@ class Roster(Wire):
         announcements: one of each hospital, in alphabetical order.
         threshold: how many of those who hold shares of a hospital's secrets restore them.
         fewest: the least number of hospitals in a sum.
+        confirm: whether hospitals sign an unmask request before they answer it (`stories`).
 
     """
 
@@ -85,6 +86,7 @@ class Roster(Wire):
     announcements: tuple[Announcement, ...]
     threshold: Annotated[int, Field(ge=1)]
     fewest: Annotated[int, Field(ge=1)]
+    confirm: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -123,7 +125,8 @@ class Preparation(Wire):
         hospital: whose.
         round: for which round.
         public: public half of the key from which its pairwise masks come.
-        signature: by its identity, over study, roster, round and `public`.
+        signature: by its identity, over study, roster, round, `public` and `commitment`.
+        commitment: to its self mask of that round, so that false shares are noticed.
         sealed: reader -> the reader's shares of this hospital's two secrets of that round.
 
     """
@@ -131,6 +134,7 @@ class Preparation(Wire):
     hospital: str
     round: RoundNumber
     public: Key
+    commitment: Key
     signature: Signature
     sealed: dict[str, Sealed]
 
@@ -163,17 +167,36 @@ class Opening(Wire):
         return tuple(sorted(each.hospital for each in self.preparations))
 
 
-class UnmaskRequest(Wire):
-    """A round ends: who is in the sum, and who is not; never both."""
+class Confirmation(Wire):
+    """A hospital's signature under the unmask request that it was shown."""
 
+    hospital: str
+    signature: Signature
+
+
+class UnmaskRequest(Wire):
+    """A round ends: who is in the sum, and who is not; never both.
+
+    Attributes:
+        roster: digest of the roster.
+        round: of which the masks are to come off.
+        active: whose words are in the sum.
+        dropped: who takes part in the round and is not in the sum.
+        confirmations: who was shown the same request, where the roster asks for that.
+
+    """
+
+    roster: str
     round: RoundNumber
     active: tuple[str, ...]
     dropped: tuple[str, ...]
+    confirmations: tuple[Confirmation, ...] = ()
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the whole: a hospital answers one request a round."""
-        return hashlib.sha256(self.to_text().encode()).hexdigest()
+        """SHA-256 of all but the confirmations: a hospital signs and answers one request a round."""
+        asked = self.model_copy(update={"confirmations": ()})
+        return hashlib.sha256(asked.to_text().encode()).hexdigest()
 
 
 class Unmasking(Wire):

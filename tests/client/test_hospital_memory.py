@@ -19,7 +19,7 @@ DIGEST = "0123456789abcdef" * 4
 VECTORS = arrays_of.arrays(st.sampled_from([np.float32, np.float64]), st.integers(1, 5))
 ARRAYS = {"control": np.arange(3, dtype=np.float32), "patients": np.array([17.5])}
 REPLY = Reply("brest", "train", DIGEST, 4, np.arange(2.0), 0.5, {"auc": 0.5}, seconds=0.25, worker="9")
-MEMORY = Memory(4, ARRAYS, Accountant((Event(1.0, 9.5), Event(0.25, 1.5, 4))), REPLY)
+MEMORY = Memory(5, ARRAYS, Accountant((Event(1.0, 9.5), Event(0.25, 1.5, 4))), REPLY)
 
 
 @pytest.fixture(params=["home", "context"])
@@ -51,7 +51,7 @@ def test_a_memory_is_loaded_as_it_was_saved(store: Store) -> None:
 
 def test_a_later_memory_replaces_the_earlier_one_whole(store: Store) -> None:
     store.save(MEMORY)
-    later = Memory(5, {"personal": np.ones(2)}, Accountant(), Reply("brest", "train", DIGEST, 5))
+    later = Memory(6, {"personal": np.ones(2)}, Accountant(), Reply("brest", "train", DIGEST, 5))
     store.save(later)
     assert_same(store.load(), later)
 
@@ -93,7 +93,7 @@ def test_two_studies_lie_beside_each_other_in_one_context() -> None:
     context = RecordDict()
     Store(None, DIGEST, context).save(MEMORY)
     assert Store(None, DIGEST[::-1], context).load().stage == -1
-    assert Store(None, DIGEST, context).load().stage == 4
+    assert Store(None, DIGEST, context).load().stage == 5
 
 
 def test_a_memory_without_its_reply_is_not_saved(store: Store) -> None:

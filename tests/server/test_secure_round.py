@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import masked
 import numpy as np
@@ -13,11 +12,11 @@ from masked import NAMES, TASK, Course, Settings
 from client import gate
 from client.hospital import cohort
 from ground.arrays import Array
-from ground.errors import FederationError
+from ground.errors import FederationError, UsageError
 from privacy.randomness import Stream, seeded_key
 from privacy.secagg import Encoding
 from server.progress import begin
-from server.round import fewest, instruction, step
+from server.round import instruction, step
 from tasks.learners import learner_for
 from tasks.learners.contract import Contribution, Learner, State, Visit, add_up
 from tasks.learners.model import evaluate
@@ -104,14 +103,11 @@ def test_a_masked_study_goes_from_sum_to_sum_and_is_done(terms: Study, hospitals
 
 @EACH
 def test_the_model_is_that_of_the_same_noise_added_in_the_clear(terms: Study, hospitals: Hospitals) -> None:
-    """Rounding to the lattice moves no parameter by more than a thousandth of what the noise does.
-
-    The noise of a sum moves a parameter by some 0.01 here, and rounding by less than 1e-5.
-    """
+    """Another noise moves the parameters by 0.005 on average here; the lattice's rounding by less than 1e-6."""
     state = Course(terms, hospitals).run().progress.state
     expected = InTheClear(terms, hospitals).run(whole_steps=False)
     assert np.abs(state.model).max() > 0.05
-    np.testing.assert_allclose(state.model, expected.model, atol=1e-5)
+    np.testing.assert_allclose(state.model, expected.model, atol=1e-6)
     assert state.slots.keys() == expected.slots.keys()
     np.testing.assert_allclose(state.slots["patients"], expected.slots["patients"], atol=1e-3)
 
@@ -125,9 +121,9 @@ def test_whole_steps_are_summed_without_any_error(terms: Study, hospitals: Hospi
 
 
 def test_another_noise_gives_another_model(hospitals: Hospitals) -> None:
-    """What the tolerance above would not forgive."""
+    """What the tolerance above does not forgive."""
     one, other = (Course(masked.study().with_seed(seed), hospitals).run().progress for seed in (1, 2))
-    assert np.abs(one.state.model - other.state.model).min() > 1e-5
+    assert np.abs(one.state.model - other.state.model).min() > 1e-5  # ten times that tolerance
 
 
 @pytest.mark.parametrize("noise", ["distributed", "local"])
@@ -194,20 +190,8 @@ def test_the_noise_is_planned_for_the_fewest_and_the_accountant_counts_what_came
 
 def test_too_few_hospitals_for_a_sum_that_hides_each_cannot_begin(hospitals: Hospitals) -> None:
     two = Course(masked.study(minimum=1), hospitals[:2])
-    with pytest.raises(Exception, match="2 hospitals are too few for secure aggregation, which asks for at"):
+    with pytest.raises(UsageError, match="2 hospitals are too few for secure aggregation, which asks for at"):
         two.go()
-
-
-def test_a_plain_study_asks_for_no_roster_and_no_unmasking(hospitals: Hospitals) -> None:
-    privacy = masked.study().privacy
-    assert privacy is not None
-    plain = masked.study().model_copy(
-        update={"privacy": privacy.model_copy(update={"secure_aggregation": False})}
-    )
-    trusting = [replace(each, trusts_sum=True) for each in hospitals]
-    course = Course(plain, trusting).run()
-    assert [phase for phase, _ in course.asked] == ["enrol", "train", "train", "report"]
-    assert fewest(plain, 4) == 4
 
 
 def test_nobody_at_all_is_no_step(hospitals: Hospitals) -> None:
