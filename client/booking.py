@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from client.hospital import Settings
-from client.ledger import Ledger
+from client.ledger import BOOK, Ledger
 from privacy.accountant import Event
 from privacy.plan import PrivacyPlan
 from tasks.messages import Reply
 from tasks.study import Study
-
-FILE = "ledger.sqlite"
 
 
 @dataclass(frozen=True)
@@ -57,5 +55,5 @@ def open_book(settings: Settings) -> Iterator[Booking]:
     if settings.home is None:
         yield Booking(None, "")
         return
-    with Ledger(settings.home / FILE) as ledger:
+    with Ledger(settings.home / BOOK) as ledger:
         yield Booking(ledger, settings.account)

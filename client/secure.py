@@ -128,17 +128,18 @@ def prepare_next(
 
 
 def confirm(side: HospitalSide, instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
-    """The unmask request that was shown, signed."""
+    """The unmask request that was shown, signed; nothing, without complaint, of a sum that was sat out."""
     request = UnmaskRequest.from_text(instruction.said_to(settings.name))
+    if _sat_out(side, request):
+        return side, ""
     following, confirmation = side.confirm(request, identity_of(settings))
     return following, confirmation.to_text()
 
 
 def unmask(side: HospitalSide, instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
-    """The shares that the sum needs; nothing, without complaint, where this hospital sat the sum out."""
+    """The shares that the sum needs; nothing, without complaint, of a sum that was sat out."""
     request = UnmaskRequest.from_text(instruction.said_to(settings.name))
-    opened = side.open is not None and side.open.round == request.round
-    if not opened and settings.name not in request.active:
+    if _sat_out(side, request):
         return side, ""
     following, unmasking = side.unmask(request)
     return following, unmasking.to_text()
@@ -146,6 +147,12 @@ def unmask(side: HospitalSide, instruction: Instruction, settings: Settings) -> 
 
 # The phases that no patient is read for.
 ANSWERS = {"roster": join, "confirm": confirm, "unmask": unmask}
+
+
+def _sat_out(side: HospitalSide, request: UnmaskRequest) -> bool:
+    """Whether the request is about a sum that this hospital has no part in, and does not say otherwise."""
+    opened = side.open is not None and side.open.round == request.round
+    return not opened and side.hospital not in request.active
 
 
 def _pairs(metrics: Mapping[str, float]) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,8 +19,6 @@ from laennec import screen
 
 if TYPE_CHECKING:
     from client.ledger import Ledger
-
-BOOK = "ledger.sqlite"
 
 hospital = typer.Typer(
     name="hospital",
@@ -82,7 +81,7 @@ def budget(
     book is refused. Keep a copy of the head (the last digest) elsewhere: it
     shows even a book that was replaced whole.
     """
-    from client.ledger import DEFAULT_DELTA, Budget, Ledger
+    from client.ledger import BOOK, DEFAULT_DELTA, Budget, Ledger
 
     if epsilon is None and delta is not None:
         raise UsageError("--delta belongs to a budget: give --set EPSILON too")
@@ -110,7 +109,7 @@ def budget(
 
 def _book_in(home: Path, *, begin: bool) -> Path:
     """The book of that home; raises UsageError where there is none, unless one may be begun."""
-    from client.ledger import head_of
+    from client.ledger import BOOK, head_of
 
     book = home / BOOK
     if home.exists() and not home.is_dir():
@@ -178,8 +177,8 @@ def _print(seen: Mapping[str, Any]) -> None:
 def _accounts_table(accounts: Sequence[Mapping[str, Any]]) -> Table:
     from client.ledger import down, up
 
-    table = Table(title="What studies have cost the patients, and what they may still cost")
-    table.add_column("account")
+    table = _plain("What studies have cost the patients, and what they may still cost")
+    table.add_column("account", overflow="fold")
     for heading in ("ε spent", "at δ", "budget", "left", "studies", "outside any ε"):
         table.add_column(heading, justify="right")
     for each in accounts:
@@ -196,9 +195,9 @@ def _accounts_table(accounts: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _history_table(entries: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title="Every entry")
+    table = _plain("Every entry")
     for heading in ("", "when (UTC)", "account", "entry", "study", "round", "what"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for each in entries:
         study, number = each["study"] or "–", "–" if each["round"] is None else str(each["round"])
         what = escape(_content(each["content"]))
@@ -207,7 +206,7 @@ def _history_table(entries: Sequence[Mapping[str, Any]]) -> Table:
             _when(each["time"]),
             escape(each["account"]),
             each["kind"],
-            study[:12],
+            study[:8],
             number,
             what,
         )
@@ -220,7 +219,14 @@ def _content(content: Mapping[str, Any] | str | None) -> str:
         return content or ""
     if "epsilon" in content:
         return f"ε {content['epsilon']:g} at δ {content['delta']:g}"
-    return f"{content['times']} × σ {content['noise_multiplier']:.4g}, rate {content['sampling_rate']:g}"
+    times = "" if content["times"] == 1 else f" × {content['times']}"
+    rate = "" if content["sampling_rate"] == 1 else f", rate {content['sampling_rate']:g}"
+    return f"σ {content['noise_multiplier']:.4g}{times}{rate}"
+
+
+def _plain(title: str) -> Table:
+    """Without lines between columns, so that it fits eighty of them."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
 
 
 def _when(seconds: float) -> str:

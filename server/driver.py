@@ -87,7 +87,7 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
         tell(Advanced(progress, 0.0, 0.0))
     heard: dict[int, str] = {}
     while request is not None:
-        started = time.perf_counter()
+        started, asked = time.perf_counter(), request.sum_number
         if home:
             checkpoint.save(progress, home)
         progress, answers = _ask(grid, nodes, request, terms, _Names(progress.names, heard), progress)
@@ -95,7 +95,7 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
         progress, request = step(progress, answers.replies, task)
         left_out = tuple((name, str(error)) for name, error in sorted(answers.failures.items()))
         seconds, busy = time.perf_counter() - started, _busiest(answers.replies.values())
-        tell(Advanced(progress, seconds, busy, left_out))
+        tell(Advanced(progress, seconds, busy, left_out, asked))
     if home:
         checkpoint.save(progress, home)
     return progress

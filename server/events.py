@@ -19,6 +19,7 @@ class Advanced:
         seconds: wall-clock time that the step took.
         busy: of these, how long the busiest worker was computing.
         left_out: hospitals that did not contribute, with the reason.
+        asked: the round that this step was about (`Instruction.sum_number`).
 
     """
 
@@ -26,11 +27,13 @@ class Advanced:
     seconds: float
     busy: float
     left_out: tuple[tuple[str, str], ...] = ()
+    asked: int | None = None
 
     @property
     def round(self) -> int:
-        """The round that this step completed; 0 for enrolling."""
-        return min(len(self.progress.history), self.progress.study.rounds)
+        """The round that this step was about; 0 for enrolling."""
+        asked = len(self.progress.history) if self.asked is None else self.asked
+        return min(asked, self.progress.study.rounds)
 
 
 @dataclass(frozen=True)

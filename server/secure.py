@@ -131,7 +131,9 @@ def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 
 def _confirmed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """Everybody who signed the request is to see that a majority did; too few, and it is abandoned."""
-    given = [_own(Confirmation.from_text(reply.secure), name) for name, reply in replies.items()]
+    given = [
+        _own(Confirmation.from_text(reply.secure), name) for name, reply in replies.items() if reply.secure
+    ]
     needed = quorum(len(progress.names), 1)
     if len(given) < needed:
         missing = [name for name in _side(progress).active if name not in replies]
@@ -145,7 +147,9 @@ def _unmasked(progress: Progress, replies: Mapping[str, Reply], task: Task) -> P
     side, number, plan = _side(progress), progress.round, _plan(progress)
     try:
         # Whoever sat the sum out has nothing to say.
-        words = side.finish(Unmasking.from_text(reply.secure) for reply in replies.values() if reply.secure)
+        words = side.finish(
+            _own(Unmasking.from_text(reply.secure), name) for name, reply in replies.items() if reply.secure
+        )
     except FederationError as error:
         silent = ", ".join(name for name in side.active if name not in replies)
         blamed = f"round {number}: {silent} did not help to unmask: " if silent else ""

@@ -28,6 +28,8 @@ from tasks.study import Privacy, StrategyName, Study, Training
 torch.set_num_threads(1)  # as at a hospital: client/app.py
 TASK = find("heart-disease")
 NAMES = ("cleveland", "hungary", "long-beach", "switzerland")
+# Where six sum as few as four, lies could single some out: they confirm what they are asked.
+SIX = (*NAMES[:1], "cleveland-2", *NAMES[1:2], "hungary-2", *NAMES[2:])
 PATIENTS = 40
 # What the coordinator asks for, one sum after another; who is missing is named by these.
 Place = tuple[Phase, int]
@@ -60,20 +62,28 @@ def plan(terms: Study) -> PrivacyPlan:
     return found
 
 
-def hospitals(folder: Path, home: Path | None = None) -> tuple[Settings, ...]:
-    """Four in that folder, which disclose nothing and trust no sum."""
+def plain(terms: Study) -> Study:
+    """The same study summed in the clear, with the very same plan."""
+    assert terms.privacy is not None
+    changes = {"secure_aggregation": False, "delta": plan(terms).delta}
+    return terms.model_copy(update={"privacy": terms.privacy.model_copy(update=changes)})
+
+
+def hospitals(folder: Path, home: Path | None = None, names: tuple[str, ...] = NAMES) -> tuple[Settings, ...]:
+    """These in that folder, which disclose nothing and trust no sum."""
     if not folder.exists():
-        digital_hospitals(TASK.name, dict.fromkeys(NAMES, PATIENTS), 1, folder)
+        digital_hospitals(TASK.name, dict.fromkeys(names, PATIENTS), 1, folder)
     found = hospitals_in(TASK.name, folder, home, secret_noise=False)
     return tuple(replace(each, discloses=False, trusts_sum=False) for each in found)
 
 
-def places(rounds: int) -> list[Place]:
+def places(rounds: int, *, confirm: bool = False) -> list[Place]:
     """The course of a study in which nothing goes wrong, as (phase, number of the sum)."""
-    course: list[Place] = [("enrol", 0), ("roster", 0), ("count", 0), ("unmask", 0)]
-    for number in range(1, rounds + 1):
-        course += [("train", number), ("unmask", number)]
-    return [*course, ("report", rounds + 1), ("unmask", rounds + 1)]
+    sums: list[Phase] = ["count", *(["train"] * rounds), "report"]
+    course: list[Place] = [("enrol", 0), ("roster", 0)]
+    for number, phase in enumerate(sums):
+        course += [(phase, number), *([("confirm", number)] if confirm else []), ("unmask", number)]
+    return course
 
 
 class Course:

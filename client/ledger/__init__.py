@@ -24,4 +24,7 @@ from client.ledger.entries import Budget, Entry
 from client.ledger.head import Head, head_of
 from client.ledger.ledger import Ledger
 
-__all__ = ["DEFAULT_DELTA", "Budget", "Entry", "Head", "Ledger", "down", "head_of", "up"]
+# The book's name in a hospital's home.
+BOOK = "ledger.sqlite"
+
+__all__ = ["BOOK", "DEFAULT_DELTA", "Budget", "Entry", "Head", "Ledger", "down", "head_of", "up"]

@@ -67,10 +67,14 @@ class Account:
         else:
             self.open.pop(place, None)
 
-    def spent(self, without: str | None = None) -> Releases:
-        """All releases, settled or not, those of the study `without` left out."""
+    def spent(self) -> Releases:
+        """All releases, settled or not."""
         total = Releases()
-        for study, booked in self.booked.items():
-            if study != without:
-                total.update(booked)
+        for booked in self.booked.values():
+            total.update(booked)
         return total
+
+    def open_of(self, study: str) -> Releases:
+        """The releases that this study has reserved and not settled."""
+        events = [each for (name, _), reserved in self.open.items() if name == study for each in reserved]
+        return releases_of(*events)

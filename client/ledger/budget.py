@@ -29,9 +29,9 @@ def cost(releases: Releases, budget: Budget) -> float:
     return accountant_of(releases).epsilon(budget.delta)
 
 
-def left(account: Account, budget: Budget, without: str | None = None) -> float:
-    """The ε between what was spent (the study `without` left out) and the budget; 0 where it is used up."""
-    return max(0.0, budget.epsilon - cost(account.spent(without), budget))
+def left(spent: Releases, budget: Budget) -> float:
+    """The ε between what was spent and the budget; 0 where it is used up."""
+    return max(0.0, budget.epsilon - cost(spent, budget))
 
 
 def check_study(
@@ -39,18 +39,19 @@ def check_study(
 ) -> None:
     """Raises PrivacyError where the study run to its end would overrun the budget of account `name`.
 
-    `terms` are all its releases, `per_round` those of each of its `rounds`. What it has booked already is
-    part of them; only where more was booked than they hold, as after a lost reply, does the rest count too.
+    `terms` are all its releases, `per_round` those of each of its `rounds`. What it has reserved and not
+    settled is part of them, since it will be used again; what it has settled was an earlier run.
     """
     budget = account.budget
     if budget is None:
         return
     asked, each = releases_of(*terms.events), releases_of(per_round)
-    others, booked = account.spent(without=study), account.booked.get(study, Releases())
+    reserved = account.open_of(study)
+    others = account.spent() - reserved
 
     def together(number: int) -> Releases:
         skipped = Releases({kind: times * (rounds - number) for kind, times in each.items()})
-        return others + (booked | (asked - skipped))
+        return others + (reserved | (asked - skipped))
 
     if _fits(together(rounds), budget):
         return
@@ -59,7 +60,7 @@ def check_study(
     raise _refusal(
         f"{name}: study {study[:12]}",
         asked=cost(asked, budget),
-        left=left(account, budget, without=study),
+        left=left(others, budget),
         together=cost(together(rounds), budget),
         fits=f"{max(0, first - 1) or 'none'} of its {rounds} rounds",
         budget=budget,
@@ -77,7 +78,7 @@ def check_round(account: Account, name: str, study: str, number: int, event: Eve
         raise _refusal(
             f"{name}: round {number} of study {study[:12]}",
             asked=cost(releases_of(event), budget),
-            left=left(account, budget),
+            left=left(account.spent(), budget),
             together=cost(together, budget),
             fits="no further round",
             budget=budget,

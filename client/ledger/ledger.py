@@ -65,7 +65,8 @@ class Ledger:
         """At enrolment, before a patient is read: does the whole study fit?
 
         `cost` holds all releases of the study, `per_round` those of each of its `rounds` (part of `cost`).
-        What this study has booked already is not counted twice. Raises PrivacyError with the ε asked (what
+        What this study has reserved and not settled is not counted twice; what it has settled was an earlier
+        run, and counts. Raises PrivacyError with the ε asked (what
         the study alone costs at the budget's δ), the ε left, and how many of its rounds would fit.
         """
         check_study(self._read(account), _named(account), _digest(study), cost, rounds, per_round)

@@ -113,12 +113,20 @@ def test_a_budget_below_what_was_spent_leaves_nothing(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("done", [0, 1, 5])
-def test_what_the_study_itself_has_booked_is_not_counted_twice(ledger: Ledger, done: int) -> None:
+def test_what_the_study_itself_has_reserved_is_not_counted_twice(ledger: Ledger, done: int) -> None:
     ledger.set_budget("cleveland", cost(5).epsilon(DELTA), DELTA)
-    run(ledger, STUDY, done)
+    for number in range(done + 1):
+        ledger.reserve("cleveland", STUDY, number, STEP if number else COUNT)
     ask(ledger, 5)
     with pytest.raises(PrivacyError):
         ask(ledger, 5, study=OTHER)
+
+
+def test_a_study_that_was_run_already_is_counted_again(ledger: Ledger) -> None:
+    ledger.set_budget("cleveland", cost(5).epsilon(DELTA), DELTA)
+    run(ledger, STUDY, 5)
+    with pytest.raises(PrivacyError, match=r"0\.000 is left .* none of its 5 rounds would fit"):
+        ask(ledger, 5)
 
 
 def test_a_round_that_was_booked_twice_leaves_one_less(ledger: Ledger) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -49,10 +50,11 @@ def test_what_was_spent_and_what_is_left_is_shown_for_each_account(budget: Laenn
     assert shown.code == 0
     with Ledger(home / "ledger.sqlite") as ledger:
         spent, head = ledger.spent("cleveland").epsilon(1e-4), ledger.head()
-    rows = [
-        [cell.strip() for cell in line.split("│")[1:-1]] for line in shown.out.splitlines() if "│" in line
+    [cleveland, hungary] = [
+        re.split(r"\s{2,}", line.strip())
+        for line in shown.out.splitlines()
+        if line.startswith(("cleveland", "hungary"))
     ]
-    [cleveland, hungary] = rows
     assert cleveland[0::3] == ["cleveland", "2", "1"]
     assert float(cleveland[1]) == pytest.approx(spent, abs=1e-3)
     assert float(cleveland[4]) == pytest.approx(2.0 - spent, abs=1e-3)
@@ -97,15 +99,13 @@ def test_in_json_an_infinite_epsilon_and_an_absent_limit_are_null(budget: Laenne
 
 def test_the_history_has_a_line_for_every_entry(budget: Laennec, home: Path) -> None:
     shown = budget("--home", home, "--history")
-    lines = [line for line in shown.out.splitlines() if "│" in line]
+    lines = [line for line in shown.out.splitlines() if "1970-01-01" in line]
     assert len(lines) == 6
     assert all("1970-01-01 00:00:00" in line for line in lines)
-    for number, part in enumerate(
-        ["ε 2 at δ 0.0001", "1 × σ 20, rate 1", "settle", "3 × σ 20", "accuracy", "1 × σ 0, rate 1"]
-    ):
+    for number, part in enumerate(["ε 2 at δ 0.0001", "σ 20", "settle", "σ 20 × 3", "accuracy", "σ 0"]):
         assert part in lines[number]
     assert len([line for line in budget("--home", home, "--history", "--account", "hungary").out.splitlines()
-                if "│" in line]) == 1  # fmt: skip
+                if "1970-01-01" in line]) == 1  # fmt: skip
 
 
 def test_the_history_in_json_holds_the_entries_whole(budget: Laennec, home: Path) -> None:

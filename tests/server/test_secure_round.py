@@ -103,7 +103,7 @@ def test_a_masked_study_goes_from_sum_to_sum_and_is_done(terms: Study, hospitals
 
 @EACH
 def test_the_model_is_that_of_the_same_noise_added_in_the_clear(terms: Study, hospitals: Hospitals) -> None:
-    """Another noise moves the parameters by 0.005 on average here; the lattice's rounding by less than 1e-6."""
+    """Another noise moves a parameter by 0.005 on average here, the lattice's rounding by less than 1e-6."""
     state = Course(terms, hospitals).run().progress.state
     expected = InTheClear(terms, hospitals).run(whole_steps=False)
     assert np.abs(state.model).max() > 0.05
@@ -194,6 +194,6 @@ def test_too_few_hospitals_for_a_sum_that_hides_each_cannot_begin(hospitals: Hos
         two.go()
 
 
-def test_nobody_at_all_is_no_step(hospitals: Hospitals) -> None:
+def test_nobody_at_all_is_no_step() -> None:
     with pytest.raises(FederationError, match="enrol, round 0: no hospital replied"):
         step(begin(masked.study(), TASK), {}, TASK)
