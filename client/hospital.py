@@ -19,7 +19,8 @@ from tasks.contract import Task
 from tasks.patients import Patients, PooledPatients
 from tasks.registry import find
 
-# Flower's simulation tells a node only its number: the list of hospitals then stands in this variable.
+# Flower's simulation tells a node only its number: this variable then names a folder with the settings of
+# hospital N in N.json.
 HOSPITALS_VARIABLE = "LAENNEC_HOSPITALS"
 
 
@@ -78,8 +79,8 @@ class Settings:
     def from_config(config: Mapping[str, object]) -> Settings:
         """From a node configuration; raises UsageError where it names no hospital."""
         if "partition-id" in config:
-            listed = json.loads(os.environ.get(HOSPITALS_VARIABLE, "[]"))
-            config = listed[int(str(config["partition-id"]))]
+            folder = Path(os.environ.get(HOSPITALS_VARIABLE, ""))
+            config = json.loads((folder / f"{int(str(config['partition-id']))}.json").read_text("utf-8"))
         if "hospital" not in config or "sources" not in config:
             raise UsageError("this node was not told which hospital it is: set hospital and sources")
         home = str(config.get("home", ""))

@@ -87,8 +87,6 @@ def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_nois
         raise DataError(
             f"{folder}: no hospital in it: `laennec tasks {task_name}` says what is expected there"
         )
-    identities = {name: Identity.from_bytes(seeded_key(0, "identity", name)) for name in found}
-    publics = {name: identity.public.hex() for name, identity in identities.items()}
     return [
         Settings(
             name=name,
@@ -97,11 +95,26 @@ def hospitals_in(task_name: str, folder: Path, home: Path | None, *, secret_nois
             secret_noise=secret_noise,
             discloses=True,
             trusts_sum=True,
-            # One owner has all the data here: these keys exercise the protocol and protect nobody.
-            identity=identities[name].to_bytes().hex(),
-            peers=tuple((peer, key) for peer, key in publics.items() if peer != name),
         )
         for name, source in sorted(found.items())
+    ]
+
+
+def introduced(hospitals: Sequence[Settings]) -> list[Settings]:
+    """The same hospitals, each with an identity and the others' public ones, as secure aggregation asks.
+
+    One owner has all the data here, so the identities come from the names: they exercise the protocol, and
+    protect nobody.
+    """
+    identities = {each.name: Identity.from_bytes(seeded_key(0, "identity", each.name)) for each in hospitals}
+    publics = {name: identity.public.hex() for name, identity in identities.items()}
+    return [
+        replace(
+            each,
+            identity=identities[each.name].to_bytes().hex(),
+            peers=tuple((peer, key) for peer, key in publics.items() if peer != each.name),
+        )
+        for each in hospitals
     ]
 
 
@@ -128,6 +141,8 @@ def federate(
         study.plan()
     except PrivacyError as error:
         raise StudyError(f"study {study.name}: {error}") from error
+    if study.secure:
+        hospitals = introduced(hospitals)
     steps: list[Advanced] = []
 
     def collect(event: Event) -> None:

@@ -1,7 +1,7 @@
 """The ray engine: Flower's own simulation over the same apps. The only file here that knows its entry point.
 
 `run_simulation` passes neither settings nor node names, so both go through the environment, which Ray's
-workers inherit. It is deprecated in Flower 1.41 in favour of `flwr run`; a test fails when it goes.
+workers inherit: the coordinator's settings as they are, the hospitals' as the name of a folder. It is deprecated in Flower 1.41 in favour of `flwr run`; a test fails when it goes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from flwr.app import ConfigRecordValues
 from flwr.clientapp import ClientApp
@@ -35,8 +37,10 @@ def run_on_ray(
     server: ServerApp, client: ClientApp, settings: str, hospitals: Sequence[Settings], workers: int
 ) -> None:
     """Run both apps on Ray, `workers` clients at a time; `settings` is the coordinator's, as JSON."""
-    nodes = json.dumps([hospital.to_config() for hospital in hospitals])
-    with _environment({**QUIET, COORDINATOR_VARIABLE: settings, HOSPITALS_VARIABLE: nodes}):
+    with (
+        _written(hospitals) as folder,
+        _environment({**QUIET, COORDINATOR_VARIABLE: settings, HOSPITALS_VARIABLE: str(folder)}),
+    ):
         try:
             import ray
             from flwr.simulation import run_simulation
@@ -54,6 +58,15 @@ def run_on_ray(
         finally:
             halt.set()  # Flower leaves the coordinator's thread waiting when clients fail, or on Ctrl-C
             ray.shutdown()
+
+
+@contextmanager
+def _written(hospitals: Sequence[Settings]) -> Iterator[Path]:
+    """A folder with each hospital's settings in a file of its own: an environment has no room for many."""
+    with tempfile.TemporaryDirectory(prefix="laennec-") as name:
+        for number, hospital in enumerate(hospitals):
+            (Path(name) / f"{number}.json").write_text(json.dumps(hospital.to_config()), encoding="utf-8")
+        yield Path(name)
 
 
 @contextmanager

@@ -53,6 +53,15 @@ def _check_limits(roster: Roster, hospital: str, floor: Floor) -> None:
             f"the study sums over as few as {roster.fewest} hospitals, this one insists on "
             f"{insisted}: raise minimum-hospitals"
         )
+    if roster.fewest > everybody:
+        raise PrivacyError(f"{everybody} hospitals cannot make a sum of {roster.fewest}: refused")
+    size = len(neighbourhoods(roster.names, roster.digest)[hospital])
+    least = least_threshold(everybody, floor.colluders)
+    if not least <= roster.threshold <= size:
+        raise PrivacyError(
+            f"the roster's threshold {roster.threshold} is outside {least} to {size}, which this hospital "
+            f"insists on against {floor.colluders} colluding hospitals: refused"
+        )
     if roster.fewest < floor.colluders + 2:
         raise PrivacyError(
             f"a sum of {roster.fewest} hospitals, {floor.colluders} of them colluding, would show one alone: "
@@ -63,15 +72,6 @@ def _check_limits(roster: Roster, hospital: str, floor: Floor) -> None:
         raise PrivacyError(
             f"lies could single out fewer than {roster.fewest} of {everybody} hospitals, and the roster does "
             "not have them confirm what they are asked: refused"
-        )
-    if roster.fewest > everybody:
-        raise PrivacyError(f"{everybody} hospitals cannot make a sum of {roster.fewest}: refused")
-    size = len(neighbourhoods(roster.names, roster.digest)[hospital])
-    least = least_threshold(everybody, floor.colluders)
-    if not least <= roster.threshold <= size:
-        raise PrivacyError(
-            f"the roster's threshold {roster.threshold} is outside {least} to {size}, which this hospital "
-            f"insists on against {floor.colluders} colluding hospitals: refused"
         )
 
 

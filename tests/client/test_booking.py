@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import masked
 import pytest
-from masked import NAMES, Course, Settings
+from masked import Course, Settings
 
 from client import training
 from client.ledger import Entry, Ledger

@@ -125,9 +125,11 @@ def test_a_node_that_is_not_told_otherwise_keeps_its_secrets() -> None:
     assert settings == Settings("brest", ("a.csv",), None, secret_noise=True, discloses=False)
 
 
-def test_a_node_of_a_simulation_finds_itself_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_of_a_simulation_finds_its_own_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     listed = [Settings(name, (f"{name}.csv",)) for name in ("amiens", "brest")]
-    monkeypatch.setenv(HOSPITALS_VARIABLE, json.dumps([each.to_config() for each in listed]))
+    for number, each in enumerate(listed):
+        (tmp_path / f"{number}.json").write_text(json.dumps(each.to_config()))
+    monkeypatch.setenv(HOSPITALS_VARIABLE, str(tmp_path))
     assert Settings.from_config({"partition-id": 1, "num-partitions": 2}) == listed[1]
 
 

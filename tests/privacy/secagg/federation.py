@@ -22,7 +22,7 @@ from privacy.secagg import (
     Unmasking,
     UnmaskRequest,
 )
-from privacy.secagg.wire import Wire
+from privacy.secagg.wire import Confirmation, Wire
 
 STUDY = hashlib.sha256(b"a study").hexdigest()
 OTHER_STUDY = hashlib.sha256(b"another study").hexdigest()
@@ -97,6 +97,19 @@ class Federation:
         for name in names:
             self.coordinator = self.coordinator.add(name, self.sent[name])
 
+    def confirm(self, name: str, request: UnmaskRequest) -> Confirmation:
+        self.sides[name], confirmation = self.sides[name].confirm(request, identity(name))
+        return confirmation
+
+    def close(self, *, unsigned: Collection[str] = ()) -> UnmaskRequest:
+        """The request, signed by all in the sum but the `unsigned` where the roster asks for that."""
+        request = self.coordinator.close()
+        if not self.roster.confirm:
+            return request
+        signing = [name for name in request.active if name not in unsigned]
+        self.coordinator = self.coordinator.confirmed(self.confirm(name, request) for name in signing)
+        return self.coordinator.close()
+
     def unmask(self, name: str, request: UnmaskRequest) -> Unmasking:
         self.sides[name], answer = self.sides[name].unmask(request)
         return answer
@@ -117,9 +130,10 @@ class Federation:
         silent: Collection[str] = (),
         late: Collection[str] = (),
         mute: Collection[str] = (),
+        unsigned: Collection[str] = (),
         between: Callable[[], object] = lambda: None,
     ) -> Words:
-        """A prepared round's sum; `silent` never mask, `late` mask in vain, `mute` send no shares."""
+        """A prepared round's sum; `silent` never mask, `late` mask in vain, `mute` send no shares, `unsigned` sign nothing."""
         opening = self.open(number)
         between()
         for name in opening.participants:
@@ -127,29 +141,41 @@ class Federation:
                 self.mask(name, opening)
         between()
         self.collect(name for name in opening.participants if name not in silent and name not in late)
-        request = self.coordinator.close()
+        request = self.close(unsigned=unsigned)
+        between()
         answers = [self.unmask(name, request) for name in request.active if name not in mute]
         between()
         return self.coordinator.finish(answers)
 
 
 def federation(
-    count: int, *, colluders: int = 1, fewest: int = 0, threshold: int | None = None, study: str = STUDY
+    count: int,
+    *,
+    colluders: int = 1,
+    fewest: int = 0,
+    threshold: int | None = None,
+    confirm: bool = False,
+    study: str = STUDY,
 ) -> Federation:
-    """Hospitals that have all joined the roster; with a threshold given, without asking them."""
-    made = _federation(count, colluders, fewest, threshold, study)
+    """Hospitals that have all joined the roster; with a threshold given, without asking them.
+
+    In the second case they confirm requests only where `confirm` says so.
+    """
+    made = _federation(count, colluders, fewest, threshold, confirm, study)
     return replace(made, sides=dict(made.sides), sent={})
 
 
 @cache
-def _federation(count: int, colluders: int, fewest: int, threshold: int | None, study: str) -> Federation:
+def _federation(
+    count: int, colluders: int, fewest: int, threshold: int | None, confirm: bool, study: str
+) -> Federation:
     names = called(count)
     sides = {name: HospitalSide.begin(study, name) for name in names}
     announcements = [side.announce(identity(name)) for name, side in sides.items()]
-    coordinator = CoordinatorSide.begin(study, announcements, fewest, colluders)
+    coordinator = CoordinatorSide.begin(study, announcements, 0 if threshold else fewest, colluders)
     if threshold is not None:
-        roster = altered(coordinator.roster, threshold=threshold, fewest=fewest or threshold)
-        coordinator = CoordinatorSide(roster)
+        terms = {"threshold": threshold, "fewest": fewest or threshold, "confirm": confirm}
+        coordinator = CoordinatorSide(altered(coordinator.roster, **terms))
     endorsements = []
     for name in names:
         if threshold is None:
@@ -159,7 +185,8 @@ def _federation(count: int, colluders: int, fewest: int, threshold: int | None, 
             )
         else:
             endorsement = identity(name).endorse(coordinator.roster, name)
-            sides[name] = sides[name].model_copy(update={"roster": coordinator.roster})
+            forced = {"roster": coordinator.roster, "colluders": colluders}
+            sides[name] = sides[name].model_copy(update=forced)
         endorsements.append(endorsement)
     return Federation(sides, coordinator.endorsed(endorsements))
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from privacy.secagg import HospitalSide, Identity, Roster, keys, masks
+from privacy.secagg import HospitalSide, Identity, Roster, UnmaskRequest, keys, masks
 from privacy.secagg.keys import agree, public_half
 
 STUDY = hashlib.sha256(b"study").hexdigest()
@@ -71,13 +71,14 @@ def expected_digest() -> str:
                 "signature": base64_of(signed),
             }
         )
-    listed = {"study": STUDY, "announcements": announcements, "threshold": 3, "fewest": 3}
+    terms = {"threshold": 3, "fewest": 3, "confirm": False}
+    listed = {"study": STUDY, "announcements": announcements} | terms
     return hashlib.sha256(json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
 def test_the_rosters_digest_is_the_hash_of_its_compact_json() -> None:
     assert roster().digest == expected_digest()
-    assert roster().digest == "2a9cd6e80ac3cd21e7f3213a2f03bee1f0013ad37c5d52123d7b6cc04c643f82"
+    assert roster().digest == "e574fbcce437f34608a1dd9bae2ae3bbbc1d62879f6250b8dcbf73d0f55de375"
 
 
 def test_the_agreement_is_x25519_as_in_its_rfc() -> None:
@@ -94,7 +95,7 @@ def test_keys_are_derived_by_hkdf_as_in_its_rfc() -> None:
 def test_the_self_key_is_that_of_its_secret_roster_round_and_hospital() -> None:
     expected = hkdf(SECRET, said("self mask", expected_digest(), 7, "Genève"))
     assert keys.self_key(roster(), 7, "Genève", SECRET) == expected
-    assert expected.hex() == "cb0dcb374605fe8719e79123ca0b4e865c0e6364f5fc413c6f656fce9ffccb2f"
+    assert expected.hex() == "779f84d9b256c8d34bf0b008e14d9a4b258833d0fd713a5d6c35ec0d75c92f39"
 
 
 def test_the_pair_key_is_that_of_the_agreement_roster_round_and_both_names() -> None:
@@ -105,14 +106,38 @@ def test_the_pair_key_is_that_of_the_agreement_roster_round_and_both_names() -> 
     assert keys.pair_key(roster(), 7, "Zürich", "Cleveland", mine, BOB_PUBLIC) == expected
     bob = X25519PrivateKey.from_private_bytes(BOB)
     assert keys.pair_key(roster(), 7, "Cleveland", "Zürich", bob, public_half(mine)) == expected
-    assert expected.hex() == "1b98afedddc0658486866ac415b01e87f85277757bcce466406deeccd43f1bf0"
+    assert expected.hex() == "9c68ce19995a995dd73d12da411a752dd9a5b8362ff1724167f701e2f5936db1"
 
 
 def test_the_envelope_key_is_that_of_the_agreement_roster_and_both_names() -> None:
     expected = hkdf(SHARED, said("envelope", expected_digest(), "Cleveland", "Zürich"))
     alice = X25519PrivateKey.from_private_bytes(ALICE)
     assert keys.envelope_key(roster(), "Zürich", "Cleveland", alice, BOB_PUBLIC) == expected
-    assert expected.hex() == "1077dd5a5472f4132a0420073f956e37c27544c0cea832204c0409c565fa2c7d"
+    assert expected.hex() == "c07916ecd9bf54626dfc3a6413c407b4ce77f86ea0c23046bdc09d9d56c92703"
+
+
+def test_the_commitment_is_that_of_the_self_mask_its_roster_round_and_hospital() -> None:
+    expected = hkdf(SECRET, said("commitment to a self mask", expected_digest(), 7, "Genève"))
+    assert keys.commitment(roster(), 7, "Genève", SECRET) == expected
+    assert expected.hex() == "16761ec9678511d8814ed6c929b739860e9ebb3535d8c2f12f5487586c143d72"
+
+
+def test_a_preparation_is_signed_over_roster_hospital_round_key_and_commitment() -> None:
+    signer = Ed25519PrivateKey.from_private_bytes(private_bytes("identity", "Genève"))
+    parts = (STUDY, expected_digest(), "Genève", 7, BOB_PUBLIC.hex(), SHARED.hex())
+    identity = Identity.from_bytes(private_bytes("identity", "Genève"))
+    signed = identity.sign_key(roster(), "Genève", 7, BOB_PUBLIC, SHARED)
+    assert signed == signer.sign(said("round key", *parts))
+
+
+def test_a_confirmation_is_signed_over_roster_round_and_the_requests_digest() -> None:
+    asked = {"roster": expected_digest(), "round": 7, "active": ["Genève"], "dropped": ["Zürich"]}
+    text = json.dumps(asked | {"confirmations": []}, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    signer = Ed25519PrivateKey.from_private_bytes(private_bytes("identity", "Genève"))
+    identity = Identity.from_bytes(private_bytes("identity", "Genève"))
+    confirmation = identity.confirm(UnmaskRequest.from_text(json.dumps(asked)), "Genève")
+    assert confirmation.signature == signer.sign(said("unmask request", expected_digest(), 7, digest))
 
 
 def test_keys_of_different_purposes_rounds_and_names_differ() -> None:
@@ -121,6 +146,9 @@ def test_keys_of_different_purposes_rounds_and_names_differ() -> None:
         keys.self_key(one, 7, "Genève", SHARED),
         keys.self_key(one, 8, "Genève", SHARED),
         keys.self_key(one, 7, "Zürich", SHARED),
+        keys.commitment(one, 7, "Genève", SHARED),
+        keys.commitment(one, 8, "Genève", SHARED),
+        keys.commitment(one, 7, "Zürich", SHARED),
         keys.pair_key(one, 7, "Genève", "Zürich", alice, BOB_PUBLIC),
         keys.pair_key(one, 8, "Genève", "Zürich", alice, BOB_PUBLIC),
         keys.pair_key(one, 7, "Genève", "Cleveland", alice, BOB_PUBLIC),

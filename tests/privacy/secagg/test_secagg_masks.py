@@ -22,13 +22,14 @@ WIDTHS = [np.uint32, np.uint64]
 # Every field of every message: a number of patients, a metric or a weight would be a new one.
 FIELDS = {
     "Announcement": {"hospital", "identity", "sealing", "signature"},
+    "Confirmation": {"hospital", "signature"},
     "Endorsement": {"hospital", "signature"},
     "Floor": {"hospitals", "colluders"},  # a hospital's own setting: it does not travel
     "Joined": {"endorsement", "preparation"},
     "Opening": {"round", "preparations", "endorsements"},
-    "Preparation": {"hospital", "round", "public", "signature", "sealed"},
-    "Roster": {"study", "announcements", "threshold", "fewest"},
-    "UnmaskRequest": {"round", "active", "dropped"},
+    "Preparation": {"hospital", "round", "public", "commitment", "signature", "sealed"},
+    "Roster": {"study", "announcements", "threshold", "fewest", "confirm"},
+    "UnmaskRequest": {"roster", "round", "active", "dropped", "confirmations"},
     "Unmasking": {"hospital", "round", "self_masks", "mask_keys"},
 }
 NUMBERS = {"round", "threshold", "fewest", "hospitals", "colluders"}
@@ -120,11 +121,13 @@ def test_two_rounds_mask_the_same_words_differently() -> None:
 
 
 def test_a_node_never_hands_over_both_shares_of_a_peer() -> None:
-    hospitals = federation(6)
+    hospitals = federation(5)
+    assert not hospitals.roster.confirm
     hospitals.begin_round(1)
+    digest = hospitals.roster.digest
     requests = [
-        UnmaskRequest(round=1, active=active, dropped=tuple(set(hospitals.names) - set(active)))
-        for size in range(7)
+        UnmaskRequest(roster=digest, round=1, active=active, dropped=(*set(hospitals.names).difference(active),))
+        for size in range(6)
         for active in itertools.combinations(hospitals.names, size)
     ]
     side, answered = hospitals.sides["hospital-00"], []
@@ -160,7 +163,7 @@ def test_no_message_has_a_field_for_anything_that_a_patient_could_change() -> No
 
 
 def test_a_field_that_no_message_has_is_refused() -> None:
-    text = wire.UnmaskRequest(round=1, active=("a",), dropped=()).to_text()
+    text = wire.UnmaskRequest(roster="r", round=1, active=("a",), dropped=()).to_text()
     with pytest.raises(Exception, match="malformed unmaskrequest"):
         wire.UnmaskRequest.from_text(text[:-1] + ',"num_examples":3}')
 

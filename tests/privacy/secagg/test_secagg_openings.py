@@ -174,13 +174,14 @@ def test_a_peer_whose_key_shares_no_secret_is_refused_by_name() -> None:
     hospitals = federation(4)
     hospitals.prepare(1)
     opening = hospitals.open(1)
-    signature = identity(SECOND).sign_key(hospitals.roster, SECOND, 1, bytes(32))
-    weak = altered(prepared(opening, SECOND), public=bytes(32), signature=signature)
+    own = prepared(opening, SECOND)
+    signature = identity(SECOND).sign_key(hospitals.roster, SECOND, 1, bytes(32), own.commitment)
+    weak = altered(own, public=bytes(32), signature=signature)
     refused(hospitals.sides[FIRST], with_preparation(opening, weak), "hospital-01 sent a key that shares no")
 
 
 def test_different_participants_shown_to_different_hospitals_end_in_noise() -> None:
-    hospitals = federation(6)  # of whom four are enough
+    hospitals = federation(6, threshold=4)  # who do not confirm
     hospitals.prepare(1)
     opening = hospitals.open(1)
     short = altered(opening, preparations=opening.preparations[:5])

@@ -192,7 +192,7 @@ def test_an_endorsement_by_a_stranger_is_refused() -> None:
 def test_a_signature_for_one_purpose_does_not_pass_for_another() -> None:
     hospitals = federation(4)
     hospitals.prepare(1)
-    key = identity(NAMES[1]).sign_key(hospitals.roster, NAMES[1], 1, bytes(32))
+    key = identity(NAMES[1]).sign_key(hospitals.roster, NAMES[1], 1, bytes(32), bytes(32))
     signed = {each.hospital: each for each in hospitals.coordinator.endorsements}
     signed[NAMES[1]] = altered(signed[NAMES[1]], signature=key)
     hospitals.coordinator = hospitals.coordinator.endorsed(signed.values())

@@ -18,10 +18,11 @@ def revived(side: HospitalSide) -> HospitalSide:
     return HospitalSide.from_text(side.to_text())
 
 
-@pytest.mark.parametrize("stage", ["prepared", "opened", "masked", "answered"])
+@pytest.mark.parametrize("stage", ["prepared", "opened", "masked", "confirmed", "answered"])
 @pytest.mark.parametrize("gone", [0, 1])
 def test_a_round_goes_on_identically_from_the_saved_state(stage: str, gone: int) -> None:
-    hospitals = federation(4)
+    hospitals = federation(6)
+    assert hospitals.roster.confirm
     hospitals.prepare(1)
 
     def restart() -> None:
@@ -39,7 +40,10 @@ def test_a_round_goes_on_identically_from_the_saved_state(stage: str, gone: int)
     if stage == "masked":
         restart()
     hospitals.collect(hospitals.names[gone:])
-    request = hospitals.coordinator.close()
+    request = hospitals.close()
+    if stage == "confirmed":
+        restart()
+        assert request.confirmations == tuple(hospitals.confirm(name, request) for name in request.active)
     answers = [hospitals.unmask(name, request) for name in request.active]
     if stage == "answered":
         restart()
@@ -73,10 +77,12 @@ def test_a_restarted_hospital_still_refuses_a_second_request_and_a_second_openin
     hospitals = federation(5)
     opening = hospitals.begin_round(1)
     name, last = hospitals.names[0], hospitals.names[4]
-    hospitals.unmask(name, UnmaskRequest(round=1, active=hospitals.names[:4], dropped=(last,)))
+    digest = hospitals.roster.digest
+    first = UnmaskRequest(roster=digest, round=1, active=hospitals.names[:4], dropped=(last,))
+    hospitals.unmask(name, first)
     side = revived(hospitals.sides[name])
     with pytest.raises(PrivacyError, match="unmasked already"):
-        side.unmask(UnmaskRequest(round=1, active=hospitals.names, dropped=()))
+        side.unmask(UnmaskRequest(roster=digest, round=1, active=hospitals.names, dropped=()))
     with pytest.raises(PrivacyError, match="opened already"):
         side.mask(opening.for_hospital(name), np.zeros(3, np.uint64))
 
@@ -133,16 +139,16 @@ def test_a_damaged_state_is_refused_without_a_word_of_what_it_holds(damage: str)
 
 
 def test_messages_survive_the_wire_as_they_are() -> None:
-    hospitals = federation(5)
+    hospitals = federation(6)
     made = hospitals.prepare(1)
     opening = hospitals.open(1)
     for name in hospitals.names:
         hospitals.mask(name, type(opening).from_text(opening.to_text()))
-    hospitals.collect(hospitals.names[:4])
-    request = hospitals.coordinator.close()
+    hospitals.collect(hospitals.names[:5])
+    request = hospitals.close()
     answer = hospitals.unmask(hospitals.names[0], request)
     endorsement = hospitals.coordinator.endorsements[0]
-    for message in (hospitals.roster, endorsement, *made.values(), opening, request, answer):
+    for message in (hospitals.roster, endorsement, *made.values(), opening, *request.confirmations, request, answer):
         again = type(message).from_text(message.to_text())
         assert again == message
         assert again.to_text() == message.to_text()

@@ -47,7 +47,7 @@ def test_masks_cancel_for_words_of_any_number_and_width(count: int, size: int, w
     for name in hospitals.names:
         hospitals.mask(name, opening, words)
     hospitals.collect(hospitals.names)
-    request = hospitals.coordinator.close()
+    request = hospitals.close()
     answers = [hospitals.unmask(name, request) for name in hospitals.names]
     np.testing.assert_array_equal(hospitals.coordinator.finish(answers), words * width(count))
 
@@ -73,7 +73,7 @@ def stopped_short(hospitals: Federation) -> tuple[Words, Words]:
     """A round that one answer too few unmasks: the coordinator's words before and after it tried."""
     hospitals.begin_round(1)
     hospitals.collect(hospitals.names[1:])
-    request = hospitals.coordinator.close()
+    request = hospitals.close()
     few = request.active[: hospitals.roster.threshold - 1]
     answers = [hospitals.unmask(name, request) for name in few]
     assert hospitals.coordinator.total is not None
@@ -94,7 +94,7 @@ def test_the_total_stays_masked_where_the_shares_are_of_another_key() -> None:
     hospitals = federation(5)
     hospitals.begin_round(1)
     hospitals.collect(hospitals.names[1:])
-    request = hospitals.coordinator.close()
+    request = hospitals.close()
     answers = [hospitals.unmask(name, request) for name in request.active]
     first = answers[0].model_copy(update={"mask_keys": {hospitals.names[0]: bytes(16)}})
     assert hospitals.coordinator.total is not None
@@ -110,7 +110,7 @@ def test_an_answer_to_another_round_counts_for_nothing() -> None:
     hospitals.run(1)
     hospitals.begin_round(2)
     hospitals.collect(hospitals.names)
-    request = hospitals.coordinator.close()
+    request = hospitals.close()
     answers = [hospitals.unmask(name, request).model_copy(update={"round": 1}) for name in hospitals.names]
     with pytest.raises(FederationError, match="only 0 of the 3 shares"):
         hospitals.coordinator.finish(answers)

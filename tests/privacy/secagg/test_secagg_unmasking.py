@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from federation import Federation, altered, federation, total, values
+from federation import OTHER_STUDY, Federation, altered, federation, total, values
 
 from ground.arrays import Words
 from ground.errors import FederationError, PrivacyError
 from privacy.secagg import Unmasking, UnmaskRequest, keys, masks, sharing
 
 FIRST, SECOND, THIRD, FOURTH, FIFTH = NAMES = tuple(f"hospital-{number:02}" for number in range(5))
+ROSTER = federation(5).roster.digest
 
 
 def masked() -> Federation:
@@ -21,10 +22,11 @@ def masked() -> Federation:
 
 
 def request(active: tuple[str, ...], dropped: tuple[str, ...] = (), number: int = 1) -> UnmaskRequest:
-    return UnmaskRequest(round=number, active=active, dropped=dropped)
+    return UnmaskRequest(roster=ROSTER, round=number, active=active, dropped=dropped)
 
 
 def refused(hospitals: Federation, asked: UnmaskRequest, why: str, name: str = FIRST) -> None:
+    asked = altered(asked, roster=hospitals.roster.digest) if asked.roster == ROSTER else asked
     with pytest.raises(PrivacyError, match=why):
         hospitals.unmask(name, asked)
 
@@ -89,10 +91,10 @@ def test_the_request_of_an_earlier_round_is_refused_in_the_next() -> None:
 
 
 def test_the_request_of_another_studys_round_is_refused() -> None:
-    hospitals, others = masked(), federation(6)
+    hospitals, others = masked(), federation(5, study=OTHER_STUDY)
     others.begin_round(1)
     others.collect(others.names)
-    refused(hospitals, others.coordinator.close(), "round 1 was opened with other hospitals than listed")
+    refused(hospitals, others.coordinator.close(), "round 1 would be unmasked for another roster")
 
 
 def test_a_hospital_gives_one_share_of_each_peer_and_of_itself_the_self_mask_alone() -> None:
