@@ -20,8 +20,9 @@ from client.audit.inversion import DRAWS, Inverted, reconstruct, victims_of
 from client.audit.membership import SHADOWS, Inferred, infer
 from client.audit.rehearsal import Hospitals, Terms
 from client.hospital import Settings, cohort
+from deploy import origin
 from deploy.federation import Machine
-from deploy.run import READABLE, resumes_at, run, to_json
+from deploy.run import HOSPITALS, READABLE, resumes_at, run, to_json
 from ground.errors import TaskError, UsageError
 from ground.files import write_atomically
 from privacy.audit.membership import largest_auc
@@ -64,7 +65,7 @@ def finished(study: Study, hospitals: Sequence[Settings], out: Path) -> tuple[Va
         same = result["digest"] == study.digest and sorted(names) == sorted(each.name for each in hospitals)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return (result, card) if same else None
+    return (result, card) if same and origin.is_of(out / HOSPITALS, hospitals) else None
 
 
 def audit(
@@ -207,7 +208,7 @@ def _inversion(terms: Terms, names: list[str], begin: Begin, skipped: list[str])
         label = "inversion" if each.plan is not None else "inversion, no privacy"
         for sees, found in reconstruct(each, victims, rounds, begin(label, DRAWS)).items():
             views.append(_view(each, terms.study, sees, found))
-    return {"names": list(getattr(terms.task, "inputs", ())), "views": views}
+    return {"names": list(terms.task.inputs), "views": views}
 
 
 def _view(terms: Terms, study: Study, sees: str, found: Inverted) -> Values:

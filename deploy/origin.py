@@ -18,9 +18,17 @@ from ground.files import write_atomically
 FILE = "origin.json"
 
 
+def is_of(folder: Path, hospitals: Sequence[Settings]) -> bool:
+    """Whether the origin noted in that folder is these hospitals' data as they are now, with this noise."""
+    try:
+        return bool(json.loads((folder / FILE).read_text(encoding="utf-8")) == _origin(hospitals))
+    except (OSError, ValueError):
+        return False
+
+
 def check(state: Path, hospitals: Sequence[Settings], *, begun: bool) -> None:
     """Note the origin of a new run; raises UsageError where a run that was begun had another one."""
-    origin = {each.name: [each.secret_noise, list(map(_fingerprint, each.sources))] for each in hospitals}
+    origin = _origin(hospitals)
     file = state / FILE
     if not begun or not file.is_file():
         write_atomically(file, json.dumps(origin))
@@ -34,6 +42,10 @@ def check(state: Path, hospitals: Sequence[Settings], *, begun: bool) -> None:
                 f"{state.parent}: its unfinished run began with other {what} (hospital {name}): "
                 f"give the same again, choose another --out, or delete {state}"
             )
+
+
+def _origin(hospitals: Sequence[Settings]) -> dict[str, list[object]]:
+    return {each.name: [each.secret_noise, list(map(_fingerprint, each.sources))] for each in hospitals}
 
 
 def _fingerprint(path: str) -> str:

@@ -59,6 +59,7 @@ def run(
     outcome = federate(study, settled, machine, state, watch)
     finished = describe(outcome)
     write_files(finished, out)
+    (state / origin.FILE).replace(out / HOSPITALS / origin.FILE)  # of which data the result is
     shutil.rmtree(state)
     _forget(study, out)
     return finished

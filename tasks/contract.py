@@ -67,6 +67,8 @@ class Task:
         hospitals: the folder of a federation -> hospital name -> the path that `read` takes.
         read: one hospital's real data; raises DataError without naming a patient's value.
         split: patients -> (training indices, test indices), fixed and public.
+        inputs: a name for each number that the model reads of a patient, for pictures; none where the model
+            reads images.
         strata: groups of digital patients that `recipes` can draw from; none without a simulator.
         recipes: (stratum, count, seed) -> as many recipes of independent digital patients.
         simulate: recipes -> the digital patients, ready to learn from.
@@ -87,6 +89,7 @@ class Task:
     hospitals: Callable[[Path], Mapping[str, Path]]
     read: Callable[[Path], Patients]
     split: Callable[[Patients], tuple[Indices, Indices]]
+    inputs: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
     recipes: Callable[[str, int, int], list[Recipe]] = _no_simulator
     simulate: Callable[[list[Recipe]], Patients] = _no_simulator

@@ -14,7 +14,7 @@ from client.hospital import Settings
 from client.memory import Memory, Store
 from client.training import answer
 from deploy.digital import digital_hospitals
-from deploy.federation import hospitals_in
+from deploy.federation import hospitals_in, introduced
 from ground.errors import LaennecError
 from privacy.plan import Noise, PrivacyPlan
 from server import checkpoint, secure
@@ -73,7 +73,7 @@ def hospitals(folder: Path, home: Path | None = None, names: tuple[str, ...] = N
     """These in that folder, which disclose nothing and trust no sum."""
     if not folder.exists():
         digital_hospitals(TASK.name, dict.fromkeys(names, PATIENTS), 1, folder)
-    found = hospitals_in(TASK.name, folder, home, secret_noise=False)
+    found = introduced(hospitals_in(TASK.name, folder, home, secret_noise=False))
     return tuple(replace(each, discloses=False, trusts_sum=False) for each in found)
 
 

@@ -1,7 +1,8 @@
 """The ray engine: Flower's own simulation over the same apps. The only file here that knows its entry point.
 
 `run_simulation` passes neither settings nor node names, so both go through the environment, which Ray's
-workers inherit: the coordinator's settings as they are, the hospitals' as the name of a folder. It is deprecated in Flower 1.41 in favour of `flwr run`; a test fails when it goes.
+workers inherit: the coordinator's settings as they are, the hospitals' as the name of a folder. It is
+deprecated in Flower 1.41 in favour of `flwr run`; a test fails when it goes.
 """
 
 from __future__ import annotations

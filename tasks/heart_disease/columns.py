@@ -60,6 +60,23 @@ CLINICAL_RANGES = {
 LEFT_OUT_BY_FLAMBY = ("slope", "ca", "thal")
 
 
+# The names of what the two functions below give, in their order.
+COMPLETE_INPUTS = (
+    *("age", "sex", "trestbps", "chol", "fbs", "thalach", "exang", "oldpeak"),
+    *(f"cp = {code}" for code in (2, 3, 4)),
+    *(f"restecg = {code}" for code in (1, 2)),
+)
+FULL_INPUTS = (
+    *("age", "sex", *list(CLINICAL_RANGES)[1:], "fbs", "exang"),
+    *(f"cp = {code}" for code in (2, 3, 4)),
+    *(f"restecg = {code}" for code in (1, 2)),
+    *(f"slope = {code}" for code in (1, 2, 3)),
+    *(f"thal = {code}" for code in (3, 6, 7)),
+    "ca",
+    *(f"{column.name} missing" for column in SCHEMA if not column.required),
+)
+
+
 def complete_features(values: Values) -> Tensor:
     """FLamby's thirteen features in clinical units, shape (patient, 13); every value must be present."""
     columns = [_scaled(values, name) for name in ("age", "sex", "trestbps", "chol", "fbs", "thalach")]

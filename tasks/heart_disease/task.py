@@ -21,7 +21,14 @@ from ground.errors import DataError
 from simulation.recipe import Recipe
 from simulation.tables import heart_disease as digital
 from tasks.contract import Task
-from tasks.heart_disease.columns import LEFT_OUT_BY_FLAMBY, SCHEMA, complete_features, full_features
+from tasks.heart_disease.columns import (
+    COMPLETE_INPUTS,
+    FULL_INPUTS,
+    LEFT_OUT_BY_FLAMBY,
+    SCHEMA,
+    complete_features,
+    full_features,
+)
 from tasks.patients import Indices, Patients, TablePatients
 from tasks.tables import Values, read_table, table_of, write_table
 
@@ -143,7 +150,8 @@ def export(recipes: list[Recipe], hospital: str, folder: Path) -> Path:
     return table
 
 
-def _task(name: str, summary: str, headline: str, features: int, *, complete: bool) -> Task:
+def _task(name: str, summary: str, headline: str, *, complete: bool) -> Task:
+    inputs = COMPLETE_INPUTS if complete else FULL_INPUTS
     return Task(
         name=name,
         version=1,
@@ -151,12 +159,13 @@ def _task(name: str, summary: str, headline: str, features: int, *, complete: bo
         schema=SCHEMA,
         strata=digital.STRATA,
         headline=headline,
-        model=_model(features),
+        model=_model(len(inputs)),
         loss=loss,
         metrics=metrics,
         hospitals=hospitals,
         read=_reader(complete=complete),
         split=split,
+        inputs=inputs,
         recipes=digital.recipes,
         simulate=_simulator(complete=complete),
         export=export,
@@ -168,13 +177,11 @@ COMPLETE = _task(
     "heart-disease",
     "heart disease yes or no; FLamby's cohort, complete cases",
     "accuracy",
-    13,
     complete=True,
 )
 FULL = _task(
     "heart-disease-full",
     "heart disease yes or no; all patients, missing values kept as missing",
     "auc",
-    31,
     complete=False,
 )

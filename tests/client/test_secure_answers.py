@@ -44,7 +44,7 @@ def send(course: Course, name: str, asked: Instruction) -> Reply:
     ("changes", "says"),
     [
         ({"least_hospitals": 4}, "sums over as few as 3 hospitals, this one insists on 4"),
-        ({"colluders": 2}, "a sum of 3 hospitals, 2 of them colluding, would show one alone"),
+        ({"colluders": 2}, "(2 of them colluding|against 2 colluding hospitals)"),
         ({"peers": ()}, "lists cleveland, whose identity this hospital does not know"),
         ({"peers": tuple((name, "00" * 32) for name in NAMES)}, "lists cleveland with another identity"),
     ],

@@ -196,3 +196,12 @@ def test_a_task_that_does_not_learn_by_gradients_is_refused(
     monkeypatch.setattr(Terms, "learns_by_gradients", lambda _: False)
     with pytest.raises(UsageError, match="does not learn by gradients"):
         attack(FREE, hospitals)
+
+
+def test_a_result_of_other_data_under_the_same_names_is_not_taken_for_this_one(
+    hospitals: list[Settings], audited: tuple[Audited, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / Path(hospitals[0].sources[0]).name
+    other.write_bytes(Path(hospitals[1].sources[0]).read_bytes())
+    changed = [replace(hospitals[0], sources=(str(other),)), *hospitals[1:]]
+    assert finished(DISTRIBUTED, changed, audited[1]) is None

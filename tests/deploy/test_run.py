@@ -23,7 +23,7 @@ from server.events import Advanced, Event
 from tasks.registry import find
 from tasks.study import Study, load
 
-FILES = ["model.safetensors", "privacy.json", "report.html", "result.json", "study.toml"]
+FILES = ["hospitals", "model.safetensors", "privacy.json", "report.html", "result.json", "study.toml"]
 
 
 def names(folder: Path) -> list[str]:
@@ -106,7 +106,7 @@ def test_a_run_that_was_stopped_before_its_files_were_written_writes_them_next_t
         patch.setattr(module, "write_files", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(FREE, hospitals, Machine(), tmp_path)
-    assert names(tmp_path) == ["state"]
+    assert names(tmp_path) == ["hospitals", "state"]
     again = run(FREE, hospitals, Machine(), tmp_path)
     assert names(tmp_path) == FILES
     assert again.result["history"][-1]["after"] == 3
@@ -150,7 +150,7 @@ def test_a_comparison_leaves_the_files_of_its_private_arm_with_all_arms_in_the_r
     arms = [run_arm(plan, hospitals, Machine(), 1) for plan in plans(DISTRIBUTED)]
     written = write_comparison(arms, tmp_path)
     values: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
-    assert names(tmp_path) == FILES
+    assert names(tmp_path) == FILES[1:]
     assert list(values["arms"]) == ["own", "federated", "federated_dp", "pooled"]
     assert values["privacy"] == finished[0].result["privacy"]
     assert (tmp_path / "model.safetensors").read_bytes() == (finished[1] / "model.safetensors").read_bytes()

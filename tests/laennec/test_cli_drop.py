@@ -43,11 +43,10 @@ def plain(tmp_path: Path) -> Path:
     ("drops", "contributors"),
     [
         (["hungary@1"], [3, 3, 0]),
-        (["hungary@1:late"], [4, 4, 0]),
         (["hungary@1:late", "--drop", "cleveland@2"], [4, 3, 0]),
         (["hungary@1", "--drop", "cleveland@1"], [0, 4, 0]),
     ],
-    ids=["before sending", "after sending", "both", "too many"],
+    ids=["before sending", "before and after", "too many"],
 )
 def test_a_masked_run_completes(
     drops: list[str], contributors: list[int], laennec: Laennec, masked: Path, four: Path, tmp_path: Path
@@ -123,15 +122,3 @@ def test_shared_noise_in_the_clear_ends_where_a_share_is_missing(
         "error: round 2: hungary did not contribute, and the study needs 4 of 4 hospitals: "
         "run it again, it goes on from here\n"
     )
-
-
-def test_what_a_drop_ended_goes_on_without_it(
-    laennec: Laennec, plain: Path, four: Path, tmp_path: Path
-) -> None:
-    """To the model of a run in which nobody vanished."""
-    common = ("run", plain, "--data", four, "--json", "--out")
-    assert laennec(*common, tmp_path / "out", "--drop", "hungary@2").code == 1
-    assert laennec(*common, tmp_path / "out").code == 0
-    assert laennec(*common, tmp_path / "undisturbed").code == 0
-    models = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("out", "undisturbed")]
-    assert models[0] == models[1]

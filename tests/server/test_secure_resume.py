@@ -71,7 +71,7 @@ def undisturbed(case: str, hospitals: Hospitals) -> Course:
 
 
 @EACH
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(faults=FAULTS)
 def test_an_interrupted_study_ends_as_an_undisturbed_one(
     case: str, hospitals: Hospitals, faults: list[Fault]

@@ -129,11 +129,14 @@ class Federation:
         *,
         silent: Collection[str] = (),
         late: Collection[str] = (),
-        mute: Collection[str] = (),
         unsigned: Collection[str] = (),
+        mute: Collection[str] = (),
         between: Callable[[], object] = lambda: None,
     ) -> Words:
-        """A prepared round's sum; `silent` never mask, `late` mask in vain, `mute` send no shares, `unsigned` sign nothing."""
+        """A prepared round's sum.
+
+        `silent` never mask, `late` mask in vain, `unsigned` sign no request, `mute` send no shares.
+        """
         opening = self.open(number)
         between()
         for name in opening.participants:

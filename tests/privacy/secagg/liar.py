@@ -1,7 +1,7 @@
 """A coordinator that tells every hospital a story of its own, with hospitals that help it.
 
 Of `honest` hospitals the first `kept` are to be singled out. The next `hidden` are left out of the opening
-that the kept ones are shown; each of the others is called dropped before so many that its mask key is restored.
+that the kept ones are shown; each other is called dropped before so many that its mask key is restored.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Liar:
         names = hospitals.names
         kept, hidden = names[: story.kept], names[story.kept : story.kept + story.hidden]
         dropped = {names[one]: {names[other] for other in others} for one, others in believed.items()}
-        return Liar(hospitals, kept, names[story.honest :], dict.fromkeys(kept, set(hidden)), dropped)
+        return Liar(hospitals, kept, names[story.honest :], {name: set(hidden) for name in kept}, dropped)
 
     def show(self) -> None:
         """Everybody prepares; who is needed is shown an opening, and masks."""
@@ -103,9 +103,7 @@ class Liar:
         for name, dropped in self.dropped.items():
             gone = dropped | self.hidden.get(name, set())
             active = tuple(each for each in self.hospitals.names if each not in gone)
-            made[name] = UnmaskRequest(
-                roster=digest, round=1, active=active, dropped=tuple(sorted(dropped))
-            )
+            made[name] = UnmaskRequest(roster=digest, round=1, active=active, dropped=tuple(sorted(dropped)))
         return made
 
     def sign(self) -> None:

@@ -102,6 +102,14 @@ def test_a_key_that_the_coordinator_put_in_place_of_a_peers_is_refused() -> None
     refused(hospitals.sides[FIRST], with_preparation(opening, forged), "hospital-01 did not sign its key")
 
 
+def test_a_commitment_that_the_coordinator_put_in_place_of_a_peers_is_refused() -> None:
+    hospitals = federation(4)
+    hospitals.prepare(1)
+    opening = hospitals.open(1)
+    forged = altered(prepared(opening, SECOND), commitment=prepared(opening, THIRD).commitment)
+    refused(hospitals.sides[FIRST], with_preparation(opening, forged), "hospital-01 did not sign its key")
+
+
 def test_a_participant_who_is_not_on_the_roster_is_refused() -> None:
     hospitals = federation(4)
     hospitals.prepare(1)

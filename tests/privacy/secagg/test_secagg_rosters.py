@@ -131,6 +131,29 @@ def test_a_hospital_that_fears_more_colluders_insists_on_a_higher_threshold() ->
         join(roster_of(announced()), floor=Floor(colluders=2))
 
 
+def test_a_sum_that_would_show_one_hospital_to_its_colluders_is_refused() -> None:
+    roster = roster_of(announced(), threshold=4)
+    with pytest.raises(PrivacyError, match="a sum of 3 hospitals, 2 of them colluding, would show one alone"):
+        join(roster, floor=Floor(colluders=2))
+    join(altered(roster, fewest=4), floor=Floor(colluders=2))
+
+
+@pytest.mark.parametrize("count", [6, 12, 60])
+def test_a_roster_that_needs_confirmations_and_asks_for_none_is_refused(count: int) -> None:
+    hospitals = federation(count)
+    name = hospitals.names[0]
+    side, peers = hospitals.sides[name].model_copy(update={"roster": None}), known(hospitals.names)
+    silent = altered(hospitals.roster, confirm=False)
+    with pytest.raises(PrivacyError, match="does not have them confirm what they are asked: refused"):
+        side.join(silent, identity(name), peers, Floor())
+    side.join(hospitals.roster, identity(name), peers, Floor())
+
+
+def test_a_roster_may_ask_for_confirmations_that_it_does_not_need() -> None:
+    assert not roster_of(announced()).confirm
+    join(roster_of(announced(), confirm=True))
+
+
 def test_in_a_sparse_graph_a_sum_that_leaves_out_many_is_refused() -> None:
     names = called(60)
     announcements = {name: HospitalSide.begin(STUDY, name).announce(identity(name)) for name in names[1:]}

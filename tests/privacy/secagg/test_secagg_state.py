@@ -148,7 +148,15 @@ def test_messages_survive_the_wire_as_they_are() -> None:
     request = hospitals.close()
     answer = hospitals.unmask(hospitals.names[0], request)
     endorsement = hospitals.coordinator.endorsements[0]
-    for message in (hospitals.roster, endorsement, *made.values(), opening, *request.confirmations, request, answer):
+    for message in (
+        hospitals.roster,
+        endorsement,
+        *made.values(),
+        opening,
+        *request.confirmations,
+        request,
+        answer,
+    ):
         again = type(message).from_text(message.to_text())
         assert again == message
         assert again.to_text() == message.to_text()

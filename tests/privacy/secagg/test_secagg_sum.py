@@ -6,16 +6,17 @@ from functools import partial
 
 import numpy as np
 import pytest
-from federation import COUNT, Federation, called, federation, identity, total, values
+from federation import COUNT, Federation, altered, called, federation, identity, total, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ground.arrays import Words
-from ground.errors import FederationError, UsageError
+from ground.errors import FederationError, PrivacyError, UsageError
 from privacy.secagg import CoordinatorSide, HospitalSide
 from privacy.secagg.graph import least_threshold
+from privacy.secagg.stories import quorum
 
-FATES = ("well", "well", "well", "absent", "silent", "late", "mute")
+FATES = ("well", "well", "well", "absent", "silent", "late", "unsigned", "mute")
 
 
 @given(st.lists(st.sampled_from(FATES), min_size=3, max_size=12))
@@ -26,12 +27,14 @@ def test_the_sum_is_exact_or_nothing_comes_out_whoever_fails_at_whatever_stage(f
     present = [name for name in hospitals.names if name not in by_fate["absent"]]
     active = [name for name in present if name not in by_fate["silent"] + by_fate["late"]]
     answering = [name for name in active if name not in by_fate["mute"]]
+    signing = [name for name in active if name not in by_fate["unsigned"]]
     hospitals.prepare(1, *present)
-    fates_now = {fate: by_fate[fate] for fate in ("silent", "late", "mute")}
-    if len(answering) >= hospitals.roster.threshold:
+    fates_now = {fate: by_fate[fate] for fate in ("silent", "late", "unsigned", "mute")}
+    confirmed = not hospitals.roster.confirm or len(signing) >= quorum(len(fates), 1)
+    if len(answering) >= hospitals.roster.threshold and confirmed:
         np.testing.assert_array_equal(hospitals.run(1, **fates_now), total(active))
         return
-    with pytest.raises(FederationError):
+    with pytest.raises((FederationError, PrivacyError)):
         hospitals.run(1, **fates_now)
     if hospitals.coordinator.total is not None:
         assert not (hospitals.coordinator.total == total(hospitals.coordinator.active)).any()
@@ -102,6 +105,33 @@ def test_the_total_stays_masked_where_the_shares_are_of_another_key() -> None:
     with pytest.raises(FederationError, match="the shares of hospital-00 are not of its key"):
         hospitals.coordinator.finish([first, *answers[1:]])
     np.testing.assert_array_equal(before, hospitals.coordinator.total)
+
+
+def test_a_hospital_whose_shares_are_of_another_self_mask_is_named_and_the_total_stays_masked() -> None:
+    hospitals = federation(5)
+    hospitals.begin_round(1)
+    hospitals.collect(hospitals.names)
+    request = hospitals.close()
+    answers = [hospitals.unmask(name, request) for name in request.active]
+    false = answers[0].self_masks | {hospitals.names[3]: bytes(16)}
+    assert hospitals.coordinator.total is not None
+    before = hospitals.coordinator.total.copy()
+    with pytest.raises(FederationError, match="the shares of hospital-03 are not of its self mask"):
+        hospitals.coordinator.finish([altered(answers[0], self_masks=false), *answers[1:]])
+    np.testing.assert_array_equal(before, hospitals.coordinator.total)
+    np.testing.assert_array_equal(hospitals.coordinator.finish(answers), total(hospitals.names))
+
+
+def test_a_hospital_that_shares_another_self_mask_than_it_committed_to_is_named() -> None:
+    hospitals = federation(4)
+    made = hospitals.prepare(1)
+    name, other = hospitals.names[2], hospitals.names[0]
+    own = made[name]
+    signature = identity(name).sign_key(hospitals.roster, name, 1, own.public, made[other].commitment)
+    false = altered(own, commitment=made[other].commitment, signature=signature)
+    hospitals.coordinator = hospitals.coordinator.prepare([false])
+    with pytest.raises(FederationError, match="the shares of hospital-02 are not of its self mask"):
+        hospitals.run(1)
 
 
 def test_an_answer_to_another_round_counts_for_nothing() -> None:
