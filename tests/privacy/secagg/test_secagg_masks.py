@@ -126,9 +126,7 @@ def test_a_node_never_hands_over_both_shares_of_a_peer() -> None:
     hospitals.begin_round(1)
     digest = hospitals.roster.digest
     requests = [
-        UnmaskRequest(
-            roster=digest, round=1, active=active, dropped=(*set(hospitals.names).difference(active),)
-        )
+        UnmaskRequest(roster=digest, round=1, active=active, dropped=tuple({*hospitals.names} - {*active}))
         for size in range(6)
         for active in itertools.combinations(hospitals.names, size)
     ]

@@ -38,6 +38,7 @@ def by_flow(count: int, threshold: int, fewest: int, colluders: int) -> int:
     )
 
 
+@cache
 def reveals(honest: int, kept: int, missing: int, needed: int) -> bool:
     """Whether anything at all that hospitals can be told singles out the sum of the first few.
 
@@ -84,9 +85,7 @@ def by_search(count: int, threshold: int, fewest: int, colluders: int) -> int:
 @pytest.mark.parametrize("count", range(3, 10))
 def test_the_smallest_sum_is_that_which_a_maximum_flow_finds(count: int) -> None:
     rosters = [roster for roster in JOINED if roster[0] == count]
-    assert {roster: certain(*roster) for roster in rosters} == {
-        roster: by_flow(*roster) for roster in rosters
-    }
+    assert [certain(*roster) for roster in rosters] == [by_flow(*roster) for roster in rosters]
 
 
 @pytest.mark.parametrize("count", range(3, 10))
