@@ -82,7 +82,7 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         "model": _model(progress, plan),
         "noise": plan.noise,
         "secure_aggregation": progress.study.secure,
-        **_terms_of_the_sum(progress),
+        **_terms_of_the_sum(progress, plan),
         "clip": plan.clip,
         "sampling_rate": plan.sampling_rate,
         "noise_multiplier": plan.noise_multiplier,
@@ -118,12 +118,23 @@ def _statement(progress: Progress, plan: PrivacyPlan, spent: float) -> str:
     )
 
 
-def _terms_of_the_sum(progress: Progress) -> dict[str, int]:
-    """How many hospitals a secure sum has at least, and how many restore a mask; nothing without one."""
+def _terms_of_the_sum(progress: Progress, plan: PrivacyPlan) -> dict[str, float]:
+    """How many hospitals a secure sum has at least, and what that is worth at the worst; nothing without one.
+
+    At the worst the coordinator lies, one hospital helps it, and the sum that they get has the fewest
+    hospitals, the helper's own share of the noise among them.
+    """
     if progress.secure is None:
         return {}
     roster = progress.secure.roster
-    return {"fewest_hospitals_in_a_sum": roster.fewest, "shares_that_restore_a_mask": roster.threshold}
+    terms: dict[str, float] = {
+        "fewest_hospitals_in_a_sum": roster.fewest,
+        "shares_that_restore_a_mask": roster.threshold,
+    }
+    if plan.noise == "local":
+        return terms
+    worst = plan.epsilon_against_a_participant(roster.fewest)
+    return {**terms, "epsilon_towards_a_lying_coordinator_and_a_hospital": worst}
 
 
 def _model(progress: Progress, plan: PrivacyPlan) -> str:
