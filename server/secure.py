@@ -25,13 +25,14 @@ from privacy.secagg import (
     Unmasking,
 )
 from privacy.secagg.stories import quorum
-from privacy.secagg.wire import Confirmation, Joined
+from privacy.secagg.wire import Confirmation, Joined, Wire
 from server.learning import counted, enrolled, learned, record
 from server.progress import Progress, Record
 from tasks.contract import Task
 from tasks.learners.contract import Total
 from tasks.messages import EVERYBODY, Reply
 
+Message = TypeVar("Message", bound=Wire)
 Spoken = TypeVar("Spoken", Announcement, Endorsement, Preparation, Confirmation, Unmasking)
 SUMS = ("count", "train", "report")
 # So many abandoned rounds in a row end a run: whoever is missing is to be looked after before it goes on.
@@ -85,7 +86,7 @@ def advance(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pro
 
 def _enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     following = enrolled(progress, replies)
-    announced = [_own(Announcement.from_text(replies[name].secure), name) for name in following.names]
+    announced = [_said_by(name, replies[name], Announcement) for name in following.names]
     privacy = progress.study.privacy
     least = 0 if privacy is None else privacy.minimum_hospitals
     side = CoordinatorSide.begin(progress.study.digest, announced, least)
@@ -95,7 +96,7 @@ def _enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 def _prepared(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """Everybody signs the roster before the first sum; later only those prepare who are back."""
     side = _side(progress)
-    joined = {name: Joined.from_text(reply.secure) for name, reply in replies.items()}
+    joined = {name: _read(name, reply, Joined) for name, reply in replies.items()}
     for name, each in joined.items():
         _own(each.endorsement, name)
         _own(each.preparation, name)
@@ -113,7 +114,7 @@ def _prepared(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """All words that came are in; ask for what unmasks them, or abandon the sum."""
     side = _side(progress).prepare(
-        _own(Preparation.from_text(reply.secure), name) for name, reply in replies.items() if reply.secure
+        _said_by(name, reply, Preparation) for name, reply in replies.items() if reply.secure
     )
     number = _number(progress)
     names = list(side.active)
@@ -131,9 +132,7 @@ def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 
 def _confirmed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """Everybody who signed the request is to see that a majority did; too few, and it is abandoned."""
-    given = [
-        _own(Confirmation.from_text(reply.secure), name) for name, reply in replies.items() if reply.secure
-    ]
+    given = [_said_by(name, reply, Confirmation) for name, reply in replies.items() if reply.secure]
     needed = quorum(len(progress.names), 1)
     if len(given) < needed:
         missing = [name for name in _side(progress).active if name not in replies]
@@ -148,7 +147,7 @@ def _unmasked(progress: Progress, replies: Mapping[str, Reply], task: Task) -> P
     try:
         # Whoever sat the sum out has nothing to say.
         words = side.finish(
-            _own(Unmasking.from_text(reply.secure), name) for name, reply in replies.items() if reply.secure
+            _said_by(name, reply, Unmasking) for name, reply in replies.items() if reply.secure
         )
     except FederationError as error:
         silent = ", ".join(name for name in side.active if name not in replies)
@@ -206,6 +205,19 @@ def _open(progress: Progress, number: int) -> Progress:
     if number > rounds:
         return replace(progress, phase="report", round=rounds)
     return replace(progress, phase="train", round=number)
+
+
+def _read(name: str, reply: Reply, kind: type[Message]) -> Message:
+    """What a hospital says; raises FederationError naming it where that cannot be read."""
+    try:
+        return kind.from_text(reply.secure)
+    except FederationError as error:
+        raise FederationError(f"hospital {name}: {error}") from error
+
+
+def _said_by(name: str, reply: Reply, kind: type[Spoken]) -> Spoken:
+    """The same, of a message that speaks for the hospital that sent it."""
+    return _own(_read(name, reply, kind), name)
 
 
 def _own(message: Spoken, name: str) -> Spoken:

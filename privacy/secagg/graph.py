@@ -4,7 +4,9 @@ With k neighbours each, a hospital's work no longer grows with the federation. T
 hospitals in an order drawn from the roster's digest, each joined with the k/2 on either side. It is private
 and robust as long as, in every hospital's closed neighbourhood of k + 1,
 
-- 2t > k + 1 + c, with at most c corrupt members: no two contradicting unmask requests both find t answers;
+- 2t > k + 2 + c, with at most c corrupt members: no two contradicting unmask requests both find t answers,
+  and no part of the ring is cut off: where openings hide what lies beyond, or everybody there is gone, an
+  edge has k/2 neighbours in a row of whom only corrupt ones help, so each of two edges needs t − k/2 − 1;
 - at least t members remain: a dropped or active hospital's secret is restored;
 - no k/2 neighbours in a row are all corrupt or gone: the rest stays one connected sum.
 
@@ -50,7 +52,7 @@ def least_threshold(hospitals: int, colluders: int) -> int:
         return min(hospitals, (hospitals + colluders) // 2 + 1)
     size = min(hospitals, degree(hospitals) + 1)
     corrupt = max(corrupt_neighbours(hospitals, size - 1), min(colluders, size - 1))
-    return (size + corrupt) // 2 + 1
+    return min(size, (size + 1 + corrupt) // 2 + 1)
 
 
 def least_sum(hospitals: int, colluders: int) -> int:
@@ -65,7 +67,7 @@ def degree(hospitals: int) -> int:
     """The smallest even k that is private and robust; at most n − 1, rounded up to even."""
     for k in range(2, hospitals, 2):
         corrupt = corrupt_neighbours(hospitals, k)
-        threshold = (k + 1 + corrupt) // 2 + 1
+        threshold = (k + 2 + corrupt) // 2 + 1
         gone = hypergeom(hospitals - 1, round(GONE * hospitals), k)
         robust = hospitals * gone.sf(k + 1 - threshold) <= ROBUST
         connected = hospitals * (CORRUPT + GONE) ** (k // 2) <= PRIVATE

@@ -77,7 +77,7 @@ def test_one_of_twelve_is_alone_with_a_coordinator_that_nobody_helps() -> None:
     assert (len(liar.kept), liar.helpers) == (1, ())
 
 
-SPARSE = 150
+SPARSE, SHARES = 150, 23  # one share fewer than hospitals insist on, with whom nobody need collude
 
 
 def about_one_of_many(hospitals: Federation) -> Liar:
@@ -99,16 +99,10 @@ def about_one_of_many(hospitals: Federation) -> Liar:
     return Liar(hospitals, (victim,), (), {}, dropped)
 
 
-def test_where_nobody_confirms_one_of_150_is_alone_with_a_coordinator_that_nobody_helps() -> None:
-    threshold, fewest = least_threshold(SPARSE, 1), least_sum(SPARSE, 1)
-    liar = about_one_of_many(federation(SPARSE, threshold=threshold, fewest=fewest))
-    liar.show()
-    np.testing.assert_array_equal(liar.sum(liar.ask()), total(liar.kept))
-
-
 def test_the_stories_that_leave_one_of_150_alone_cannot_all_be_confirmed() -> None:
-    threshold, fewest = least_threshold(SPARSE, 1), least_sum(SPARSE, 1)
-    liar = about_one_of_many(federation(SPARSE, threshold=threshold, fewest=fewest, confirm=True))
+    fewest = least_sum(SPARSE, 1)
+    liar = about_one_of_many(federation(SPARSE, threshold=SHARES, fewest=fewest, confirm=True))
+    assert {len(request.active) >= fewest for request in liar.requests.values()} == {True}
     asked = [request.digest for request in liar.requests.values()]
     unasked = SPARSE - len(asked)
     # Whoever is not needed may sign what it likes, and still no two requests have a majority.

@@ -138,6 +138,18 @@ def test_a_damaged_state_is_refused_without_a_word_of_what_it_holds(damage: str)
     assert secret[:16] not in "".join(traceback.format_exception(caught.value))
 
 
+def test_the_coordinators_state_survives_a_restart_with_what_was_confirmed() -> None:
+    hospitals = federation(6)
+    hospitals.begin_round(1)
+    hospitals.collect(hospitals.names)
+    request = hospitals.close()
+    side = hospitals.coordinator
+    again = CoordinatorSide.from_text(side.to_text(), side.total)
+    assert again == side
+    assert again.close() == request
+    assert len(request.confirmations) == 6
+
+
 def test_messages_survive_the_wire_as_they_are() -> None:
     hospitals = federation(6)
     made = hospitals.prepare(1)

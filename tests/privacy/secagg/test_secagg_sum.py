@@ -218,6 +218,12 @@ def test_a_coordinator_begins_with_at_least_three_hospitals_of_different_names()
         CoordinatorSide.begin("s", announcements((*called(3), "hospital-00")), 3)
 
 
+@pytest.mark.parametrize("fewest", [0, 3, 6, 8])
+def test_in_the_complete_graph_as_many_restore_a_mask_as_are_in_the_smallest_sum(fewest: int) -> None:
+    roster = CoordinatorSide.begin("s", announcements(called(8)), fewest).roster
+    assert roster.threshold == roster.fewest == max(fewest, 5)
+
+
 def test_sixty_hospitals_on_a_sparse_graph_sum_exactly_though_six_drop_out() -> None:
     hospitals = federation(60)
     hospitals.prepare(1, *hospitals.names[2:])
