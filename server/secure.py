@@ -24,7 +24,6 @@ from privacy.secagg import (
     Preparation,
     Unmasking,
 )
-from privacy.secagg.stories import quorum
 from privacy.secagg.wire import Confirmation, Joined, Wire
 from server.learning import counted, enrolled, learned, record
 from server.progress import Progress, Record
@@ -132,13 +131,16 @@ def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 
 def _confirmed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """Everybody who signed the request is to see that a majority did; too few, and it is abandoned."""
-    given = [_said_by(name, reply, Confirmation) for name, reply in replies.items() if reply.secure]
-    needed = quorum(len(progress.names), 1)
-    if len(given) < needed:
-        missing = [name for name in _side(progress).active if name not in replies]
-        why = f"round {progress.round}: {', '.join(missing)} confirmed nothing, and {needed} hospitals must"
-        return _abandon(progress, progress.round, f"{why}: the round is abandoned, nothing was revealed")
-    return replace(progress, secure=_side(progress).confirmed(given), phase="unmask")
+    side, number = _side(progress), progress.round
+    side = side.confirmed(
+        _said_by(name, reply, Confirmation) for name, reply in replies.items() if reply.secure
+    )
+    signed, needed = {each.hospital for each in side.confirmations}, side.roster.quorum
+    if len(signed) < needed:
+        missing = ", ".join(name for name in side.active if name not in signed)
+        why = f"round {number}: {missing} confirmed nothing, and {needed} hospitals must"
+        return _abandon(progress, number, f"{why}: the round is abandoned, nothing was revealed")
+    return replace(progress, secure=side, phase="unmask")
 
 
 def _unmasked(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Progress:

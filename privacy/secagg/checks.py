@@ -67,11 +67,12 @@ def _check_limits(roster: Roster, hospital: str, floor: Floor) -> None:
             f"a sum of {roster.fewest} hospitals, {floor.colluders} of them colluding, would show one alone: "
             "raise minimum-hospitals"
         )
+    needed = quorum(everybody, floor.colluders)
     lies = needs_confirmation(everybody, roster.threshold, roster.fewest, floor.colluders)
-    if lies and not roster.confirm:
+    if lies and not needed <= roster.quorum <= roster.fewest:
         raise PrivacyError(
-            f"lies could single out fewer than {roster.fewest} of {everybody} hospitals, and the roster does "
-            "not have them confirm what they are asked: refused"
+            f"lies could single out fewer than {roster.fewest} of {everybody} hospitals, and the roster has "
+            f"{roster.quorum} confirm what they are asked, where it takes {needed}: refused"
         )
 
 
@@ -121,18 +122,15 @@ def check_request(
     _check_enough(roster, hospital, request.active, f"round {request.round} would be unmasked with")
 
 
-def check_confirmations(roster: Roster, request: UnmaskRequest, colluders: int) -> None:
+def check_confirmations(roster: Roster, request: UnmaskRequest) -> None:
     """A majority, colluders or not, was shown the very same request, so that no other has one."""
     for confirmation in request.confirmations:
         check_confirmation(roster, request, confirmation)
-    confirmed, needed = (
-        len({each.hospital for each in request.confirmations}),
-        quorum(len(roster.names), colluders),
-    )
-    if confirmed < needed:
+    confirmed = len({each.hospital for each in request.confirmations})
+    if confirmed < roster.quorum:
         raise PrivacyError(
-            f"only {confirmed} hospitals confirm the unmask request of round {request.round}, {needed} are "
-            "needed: refused"
+            f"only {confirmed} hospitals confirm the unmask request of round {request.round}, "
+            f"{roster.quorum} are needed: refused"
         )
 
 

@@ -7,14 +7,16 @@ left over in the end (a late vector, shares of a round that was abandoned) is of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from ground.arrays import Words
-from ground.errors import FederationError, UsageError
+from ground.errors import FederationError, PrivacyError, UsageError
 from privacy.secagg import keys, masks, sharing
 from privacy.secagg.graph import COMPLETE, least_sum, least_threshold, neighbourhoods
-from privacy.secagg.stories import needs_confirmation
+from privacy.secagg.identity import check_confirmation
+from privacy.secagg.stories import needs_confirmation, quorum
 from privacy.secagg.wire import (
     Announcement,
     Confirmation,
@@ -83,12 +85,13 @@ class CoordinatorSide:
             )
         if len(listed) <= COMPLETE:
             threshold = fewest  # then no lie gets by with fewer shares than hospitals
+        lies = needs_confirmation(len(listed), threshold, fewest, colluders)
         roster = Roster(
             study=study,
             announcements=listed,
             threshold=threshold,
             fewest=fewest,
-            confirm=needs_confirmation(len(listed), threshold, fewest, colluders),
+            quorum=quorum(len(listed), colluders) if lies else 0,
         )
         return CoordinatorSide(roster)
 
@@ -181,9 +184,16 @@ class CoordinatorSide:
         )
 
     def confirmed(self, confirmations: Iterable[Confirmation]) -> CoordinatorSide:
-        """With the hospitals' signatures under the request, which go with it when it is to be answered."""
-        ordered = tuple(sorted(confirmations, key=lambda each: each.hospital))
-        return replace(self, confirmations=ordered)
+        """With the hospitals' signatures under the request, which go with it when it is to be answered.
+
+        A signature that is not under this request is left out: it would have everybody refuse.
+        """
+        request, sound = self.close(), []
+        for each in confirmations:
+            with suppress(PrivacyError):
+                check_confirmation(self.roster, request, each)
+                sound.append(each)
+        return replace(self, confirmations=tuple(sorted(sound, key=lambda each: each.hospital)))
 
     def finish(self, unmaskings: Iterable[Unmasking]) -> Words:
         """Take the masks off the sum, in place, and give it.

@@ -64,7 +64,6 @@ class HospitalSide(Wire):
         hospital: this hospital's name.
         sealing: private half of the key under which shares are sealed for it.
         roster: once it was joined.
-        colluders: how many other hospitals may help a lying coordinator without harm.
         prepared: round -> this hospital's secrets.
         own: round -> the shares of its own secrets that it keeps itself.
         open: the round that was opened last.
@@ -75,7 +74,6 @@ class HospitalSide(Wire):
     hospital: str
     sealing: Key = Field(repr=False)
     roster: Roster | None = None
-    colluders: int = 1
     prepared: dict[RoundNumber, Pair] = Field(default_factory=dict, repr=False)
     own: dict[RoundNumber, Pair] = Field(default_factory=dict, repr=False)
     open: Round | None = None
@@ -99,8 +97,7 @@ class HospitalSide(Wire):
         if self.roster is not None and self.roster.digest != roster.digest:
             raise PrivacyError("a second, different roster was shown for this study: refused")
         checks.check_roster(roster, self.announce(identity), self.study, peers, floor)
-        joined = self.model_copy(update={"roster": roster, "colluders": floor.colluders})
-        return joined, identity.endorse(roster, self.hospital)
+        return self.model_copy(update={"roster": roster}), identity.endorse(roster, self.hospital)
 
     def prepare(self, number: int, identity: Identity) -> tuple[Self, Preparation]:
         """Fresh secrets for a round, their shares sealed for the neighbours."""
@@ -202,7 +199,7 @@ class HospitalSide(Wire):
         """
         roster, opened = self.joined, self._asked(request)
         if roster.confirm:
-            checks.check_confirmations(roster, request, self.colluders)
+            checks.check_confirmations(roster, request)
         active, dropped = set(request.active), set(request.dropped)
         answer = Unmasking(
             hospital=self.hospital,

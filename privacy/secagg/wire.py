@@ -78,7 +78,7 @@ class Roster(Wire):
         announcements: one of each hospital, in alphabetical order.
         threshold: how many of those who hold shares of a hospital's secrets restore them.
         fewest: the least number of hospitals in a sum.
-        confirm: whether hospitals sign an unmask request before they answer it (`stories`).
+        quorum: how many sign an unmask request before anybody answers it (`stories`); 0 where nobody need.
 
     """
 
@@ -86,7 +86,7 @@ class Roster(Wire):
     announcements: tuple[Announcement, ...]
     threshold: Annotated[int, Field(ge=1)]
     fewest: Annotated[int, Field(ge=1)]
-    confirm: bool = False
+    quorum: RoundNumber = 0
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -99,6 +99,11 @@ class Roster(Wire):
     def names(self) -> tuple[str, ...]:
         """The hospitals."""
         return tuple(each.hospital for each in self.announcements)
+
+    @property
+    def confirm(self) -> bool:
+        """Whether hospitals sign an unmask request before they answer it."""
+        return self.quorum > 0
 
     @cached_property
     def digest(self) -> str:

@@ -54,6 +54,7 @@ def test_without_data_and_out_digital_hospitals_are_made_in_the_default_folder(
     assert (result["seed"], len(result["hospitals"])) == (7, 3)
     assert sorted(path.name for path in (tmp_path / "runs" / "short").iterdir()) == [
         "digital-hospitals",
+        "hospitals",
         *FILES,
     ]
 

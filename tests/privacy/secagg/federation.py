@@ -22,6 +22,7 @@ from privacy.secagg import (
     Unmasking,
     UnmaskRequest,
 )
+from privacy.secagg.stories import quorum
 from privacy.secagg.wire import Confirmation, Wire
 
 STUDY = hashlib.sha256(b"a study").hexdigest()
@@ -177,7 +178,8 @@ def _federation(
     announcements = [side.announce(identity(name)) for name, side in sides.items()]
     coordinator = CoordinatorSide.begin(study, announcements, 0 if threshold else fewest, colluders)
     if threshold is not None:
-        terms = {"threshold": threshold, "fewest": fewest or threshold, "confirm": confirm}
+        needed = quorum(count, colluders) if confirm else 0
+        terms = {"threshold": threshold, "fewest": fewest or threshold, "quorum": needed}
         coordinator = CoordinatorSide(altered(coordinator.roster, **terms))
     endorsements = []
     for name in names:
@@ -188,8 +190,7 @@ def _federation(
             )
         else:
             endorsement = identity(name).endorse(coordinator.roster, name)
-            forced = {"roster": coordinator.roster, "colluders": colluders}
-            sides[name] = sides[name].model_copy(update=forced)
+            sides[name] = sides[name].model_copy(update={"roster": coordinator.roster})
         endorsements.append(endorsement)
     return Federation(sides, coordinator.endorsed(endorsements))
 

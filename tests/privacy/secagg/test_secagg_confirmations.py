@@ -11,8 +11,7 @@ import pytest
 from federation import OTHER_STUDY, Federation, altered, federation, identity, known, total
 
 from ground.errors import PrivacyError
-from privacy.secagg import Floor, Identity, UnmaskRequest, checks
-from privacy.secagg.stories import quorum
+from privacy.secagg import Floor, Identity, Roster, UnmaskRequest, checks
 from privacy.secagg.wire import Confirmation
 
 COUNT, QUORUM = 6, 4
@@ -169,20 +168,15 @@ def test_no_request_is_confirmed_that_would_not_be_answered() -> None:
             hospitals.confirm(FIRST, altered(request, **changes))
 
 
-def test_a_hospital_that_fears_more_colluders_asks_for_more_signatures() -> None:
-    hospitals = masked(threshold=5, confirm=True)
-    fearful = hospitals.sides[FIRST]
-    joined, _ = fearful.model_copy(update={"roster": None}).join(
-        hospitals.roster, identity(FIRST), known(NAMES), Floor(colluders=2)
-    )
-    hospitals.sides[FIRST] = joined
-    request = hospitals.coordinator.close()
-    four, five = (altered(request, confirmations=signed(request, NAMES[:most])) for most in (4, 5))
-    hospitals.unmask(SECOND, four)
-    refused(
-        hospitals, four.confirmations, "only 4 hospitals confirm the unmask request of round 1, 5 are needed"
-    )
-    hospitals.unmask(FIRST, five)
+@pytest.mark.parametrize("asked", [QUORUM - 1, COUNT - 1])
+def test_a_roster_that_asks_for_fewer_signatures_than_it_takes_or_more_than_a_sum_has_is_refused(
+    asked: int,
+) -> None:
+    hospitals = masked()
+    side = hospitals.sides[FIRST].model_copy(update={"roster": None})
+    with pytest.raises(PrivacyError, match=f"{asked} confirm what they are asked, where it takes {QUORUM}"):
+        side.join(altered(hospitals.roster, quorum=asked), identity(FIRST), known(NAMES), Floor())
+    side.join(hospitals.roster, identity(FIRST), known(NAMES), Floor())
 
 
 def test_what_was_confirmed_goes_with_the_request_and_not_into_the_next_round() -> None:
@@ -236,5 +230,9 @@ def test_of_two_different_requests_at_most_one_is_answered(count: int, colluders
 def test_with_one_signature_fewer_two_different_requests_are_answered(
     count: int, colluders: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "quorum", lambda hospitals, helping: quorum(hospitals, helping) - 1)
+    def one_fewer(roster: Roster, request: UnmaskRequest) -> None:
+        if len(request.confirmations) < roster.quorum - 1:
+            raise PrivacyError("too few")
+
+    monkeypatch.setattr(checks, "check_confirmations", one_fewer)
     assert all(answered(count, colluders, (count - colluders) // 2))

@@ -71,14 +71,14 @@ def expected_digest() -> str:
                 "signature": base64_of(signed),
             }
         )
-    terms = {"threshold": 3, "fewest": 3, "confirm": False}
+    terms = {"threshold": 3, "fewest": 3, "quorum": 0}
     listed = {"study": STUDY, "announcements": announcements} | terms
     return hashlib.sha256(json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
 def test_the_rosters_digest_is_the_hash_of_its_compact_json() -> None:
     assert roster().digest == expected_digest()
-    assert roster().digest == "e574fbcce437f34608a1dd9bae2ae3bbbc1d62879f6250b8dcbf73d0f55de375"
+    assert roster().digest == "7657d6ecc800763c9a727198b4d61bdad13df50fbb8835e79b64c8a03686dd4e"
 
 
 def test_the_agreement_is_x25519_as_in_its_rfc() -> None:
@@ -95,7 +95,7 @@ def test_keys_are_derived_by_hkdf_as_in_its_rfc() -> None:
 def test_the_self_key_is_that_of_its_secret_roster_round_and_hospital() -> None:
     expected = hkdf(SECRET, said("self mask", expected_digest(), 7, "Genève"))
     assert keys.self_key(roster(), 7, "Genève", SECRET) == expected
-    assert expected.hex() == "779f84d9b256c8d34bf0b008e14d9a4b258833d0fd713a5d6c35ec0d75c92f39"
+    assert expected.hex() == "18f4be73438af01c48517875b73e21af9ee6d39a42c76f4523dc1d0fb2c871fd"
 
 
 def test_the_pair_key_is_that_of_the_agreement_roster_round_and_both_names() -> None:
@@ -106,20 +106,20 @@ def test_the_pair_key_is_that_of_the_agreement_roster_round_and_both_names() -> 
     assert keys.pair_key(roster(), 7, "Zürich", "Cleveland", mine, BOB_PUBLIC) == expected
     bob = X25519PrivateKey.from_private_bytes(BOB)
     assert keys.pair_key(roster(), 7, "Cleveland", "Zürich", bob, public_half(mine)) == expected
-    assert expected.hex() == "9c68ce19995a995dd73d12da411a752dd9a5b8362ff1724167f701e2f5936db1"
+    assert expected.hex() == "cdc30eb779749d366301bd3561c100f8df828d21cc5ac5251a35f182108cdfaf"
 
 
 def test_the_envelope_key_is_that_of_the_agreement_roster_and_both_names() -> None:
     expected = hkdf(SHARED, said("envelope", expected_digest(), "Cleveland", "Zürich"))
     alice = X25519PrivateKey.from_private_bytes(ALICE)
     assert keys.envelope_key(roster(), "Zürich", "Cleveland", alice, BOB_PUBLIC) == expected
-    assert expected.hex() == "c07916ecd9bf54626dfc3a6413c407b4ce77f86ea0c23046bdc09d9d56c92703"
+    assert expected.hex() == "985985541fae6e27deee54f3029bf8d24f5046e3083a19a862bb4007c50bc154"
 
 
 def test_the_commitment_is_that_of_the_self_mask_its_roster_round_and_hospital() -> None:
     expected = hkdf(SECRET, said("commitment to a self mask", expected_digest(), 7, "Genève"))
     assert keys.commitment(roster(), 7, "Genève", SECRET) == expected
-    assert expected.hex() == "16761ec9678511d8814ed6c929b739860e9ebb3535d8c2f12f5487586c143d72"
+    assert expected.hex() == "474894e9210fef588ca842d6dfa723d0becdb433294923465b34343d94a963bd"
 
 
 def test_a_preparation_is_signed_over_roster_hospital_round_key_and_commitment() -> None:

@@ -28,11 +28,11 @@ FIELDS = {
     "Joined": {"endorsement", "preparation"},
     "Opening": {"round", "preparations", "endorsements"},
     "Preparation": {"hospital", "round", "public", "commitment", "signature", "sealed"},
-    "Roster": {"study", "announcements", "threshold", "fewest", "confirm"},
+    "Roster": {"study", "announcements", "threshold", "fewest", "quorum"},
     "UnmaskRequest": {"roster", "round", "active", "dropped", "confirmations"},
     "Unmasking": {"hospital", "round", "self_masks", "mask_keys"},
 }
-NUMBERS = {"round", "threshold", "fewest", "hospitals", "colluders"}
+NUMBERS = {"round", "threshold", "fewest", "quorum", "hospitals", "colluders"}
 
 
 def counter_stream(key: bytes, length: int) -> bytes:

@@ -143,15 +143,15 @@ def test_a_roster_that_needs_confirmations_and_asks_for_none_is_refused(count: i
     hospitals = federation(count)
     name = hospitals.names[0]
     side, peers = hospitals.sides[name].model_copy(update={"roster": None}), known(hospitals.names)
-    silent = altered(hospitals.roster, confirm=False)
-    with pytest.raises(PrivacyError, match="does not have them confirm what they are asked: refused"):
+    silent = altered(hospitals.roster, quorum=0)
+    with pytest.raises(PrivacyError, match="the roster has 0 confirm what they are asked"):
         side.join(silent, identity(name), peers, Floor())
     side.join(hospitals.roster, identity(name), peers, Floor())
 
 
 def test_a_roster_may_ask_for_confirmations_that_it_does_not_need() -> None:
     assert not roster_of(announced()).confirm
-    join(roster_of(announced(), confirm=True))
+    join(roster_of(announced(), quorum=3))
 
 
 def test_in_a_sparse_graph_a_sum_that_leaves_out_many_is_refused() -> None:
