@@ -121,6 +121,12 @@ def secure_sum(federation: Federation, updates: Sequence[Array], encoding: Encod
         prepared.append(preparation.to_text())
         coordinator = coordinator.add(name, np.frombuffer(words.tobytes(), dtype=words.dtype))
     coordinator = coordinator.prepare(map(Preparation.from_text, prepared))
+    if coordinator.roster.confirm:
+        given = []
+        for name, side in sides.items():
+            sides[name], confirmation = side.confirm(travel(coordinator.close()), federation.identities[name])
+            given.append(travel(confirmation))
+        coordinator = coordinator.confirmed(given)
     request = coordinator.close()
     for name, side in sides.items():
         sides[name], unmasking = side.unmask(travel(request))

@@ -12,7 +12,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client import gate
-from client.hospital import Settings
+from client.hospital import Settings, at_home
 from client.memory import Store
 from client.training import answer
 from ground.errors import LaennecError
@@ -28,7 +28,8 @@ def handle(message: Message, context: Context) -> Message:
     instruction = unpack_instruction(message.content)
     settings = Settings.from_config(context.node_config)
     try:
-        reply = answer(instruction, settings, Store(settings.home, instruction.digest, context.state))
+        with at_home(settings):
+            reply = answer(instruction, settings, Store(settings.home, instruction.digest, context.state))
     except Exception as error:
         # The traceback may quote a patient: only for whoever turns debugging on at the hospital.
         log.debug("%s round %d failed", instruction.phase, instruction.round, exc_info=True)

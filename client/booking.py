@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from client.hospital import Settings
 from client.ledger import BOOK, Ledger
-from privacy.accountant import Event
+from ground.errors import BudgetError
+from privacy.accountant import Accountant, Event
 from privacy.plan import PrivacyPlan
 from tasks.messages import Reply
 from tasks.study import Study
@@ -21,13 +22,24 @@ class Booking:
     ledger: Ledger | None
     account: str
 
-    def check(self, study: Study, plan: PrivacyPlan) -> None:
-        """Raises PrivacyError where the whole study does not fit the hospital's budget."""
-        if self.ledger is not None:
-            per_round = plan.step_event(plan.steps // study.rounds)
-            self.ledger.check(
-                self.account, study.digest, plan.cost(), rounds=study.rounds, per_round=per_round
-            )
+    def check(self, study: Study, plan: PrivacyPlan | None) -> None:
+        """Raises BudgetError where the whole study does not fit the hospital's budget.
+
+        A study without privacy fits none. A budget under another name than this hospital's is a mistake that
+        would let everything pass: it is refused too.
+        """
+        if self.ledger is None:
+            return
+        if self.ledger.budget(self.account) is None:
+            budgeted = [name for name in self.ledger.accounts() if self.ledger.budget(name) is not None]
+            if budgeted:
+                raise BudgetError(
+                    f"the book has a budget for {', '.join(budgeted)} and none for {self.account}, whose "
+                    f"patients are asked for: set one with --account {self.account}"
+                )
+        per_round = Event(1.0, 0.0) if plan is None else plan.step_event(plan.steps // study.rounds)
+        cost = Accountant((replace(per_round, times=study.rounds),)) if plan is None else plan.cost()
+        self.ledger.check(self.account, study.digest, cost, rounds=study.rounds, per_round=per_round)
 
     def reserve(self, study: Study, number: int, event: Event | None) -> None:
         """Before a patient is read: spent from here on."""

@@ -13,11 +13,24 @@ import numpy as np
 
 from client.hospital import Settings
 from ground.arrays import all_finite
-from ground.errors import DataError, FederationError, LaennecError, PrivacyError
+from ground.errors import (
+    BudgetError,
+    DataError,
+    FederationError,
+    LaennecError,
+    PrivacyError,
+    StateError,
+)
 from privacy.plan import PrivacyPlan
 from tasks.learners.contract import Contribution
 from tasks.messages import Instruction, Reply
 
+# Errors whose words are the hospital's own, and what others are told instead.
+ITS_OWN: dict[type[LaennecError], str] = {
+    DataError: "its data does not fit the task",
+    BudgetError: "its epsilon book refuses the study",
+    StateError: "its saved state cannot be used",
+}
 COUNTING = ("enrol", "count")
 
 
@@ -64,8 +77,11 @@ def refusal(error: Exception, instruction: Instruction, settings: Settings) -> R
     What is wrong with the data, and with how many patients, is said only where the hospital discloses it.
     """
     kind = type(error).__name__ if isinstance(error, LaennecError) else "FederationError"
-    if isinstance(error, DataError) and not settings.discloses:
-        text = f"its data does not fit the task: {_log_of(settings)}"
+    private = (
+        None if settings.discloses else next((w for k, w in ITS_OWN.items() if isinstance(error, k)), None)
+    )
+    if private is not None:
+        text = f"{private}: {_log_of(settings)}"
     elif isinstance(error, LaennecError):
         text = str(error)
     else:

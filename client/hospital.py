@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ground.errors import UsageError
+from ground.files import locked
 from tasks.contract import Task
 from tasks.patients import Patients, PooledPatients
 from tasks.registry import find
@@ -35,6 +37,8 @@ class Settings:
         secret_noise: draw noise from the operating system; False makes it repeatable from the study's seed,
             which is for simulations alone.
         discloses: let counts and metrics leave in the clear, as on a machine whose owner has all the data.
+        sums_metrics: let exact metrics enter a secure sum. A coordinator that leaves hospitals out of some
+            sums can work out from several what one hospital's are, so this is the hospital's to allow.
         identity: private signing key in hexadecimal of a simulated hospital; a real one keeps its own.
         peers: (name, public identity in hexadecimal) of the hospitals with whom it may sum.
         least_hospitals: the fewest hospitals in a sum that this one adds to.
@@ -50,6 +54,7 @@ class Settings:
     secret_noise: bool = True
     discloses: bool = False
     trusts_sum: bool = False
+    sums_metrics: bool = False
     identity: str = field(default="", repr=False)
     peers: tuple[tuple[str, str], ...] = ()
     least_hospitals: int = 3
@@ -57,8 +62,8 @@ class Settings:
 
     @property
     def account(self) -> str:
-        """The name of its cohort in its ε book: that of the data, whatever the task."""
-        return " + ".join(Path(source).stem for source in self.sources)
+        """The name of its cohort in its ε book: one for all its data, whatever the task."""
+        return self.name
 
     def to_config(self) -> dict[str, str | bool | int]:
         """As Flower's node configuration holds it."""
@@ -69,6 +74,7 @@ class Settings:
             "secret-noise": self.secret_noise,
             "discloses": self.discloses,
             "trusts-sum": self.trusts_sum,
+            "sums-metrics": self.sums_metrics,
             "identity": self.identity,
             "peers": json.dumps(self.peers),
             "least-hospitals": self.least_hospitals,
@@ -91,11 +97,23 @@ class Settings:
             secret_noise=bool(config.get("secret-noise", True)),
             discloses=bool(config.get("discloses", False)),
             trusts_sum=bool(config.get("trusts-sum", False)),
+            sums_metrics=bool(config.get("sums-metrics", False)),
             identity=str(config.get("identity", "")),
             peers=tuple((name, key) for name, key in json.loads(str(config.get("peers", "[]")))),
             least_hospitals=int(str(config.get("least-hospitals", 3))),
             colluders=int(str(config.get("colluders", 1))),
         )
+
+
+@contextmanager
+def at_home(settings: Settings) -> Iterator[None]:
+    """Inside, nobody else answers for this hospital: two at once would draw two noises for one booking."""
+    if settings.home is None:
+        yield
+        return
+    busy = f"{settings.name} is answering another process: run one study at a time in one folder"
+    with locked(settings.home / ".lock", 5.0, busy):
+        yield
 
 
 @dataclass(frozen=True, eq=False)

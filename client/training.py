@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ from tasks.learners.statistics import count_of_patients
 from tasks.messages import Instruction, Reply
 from tasks.registry import find
 from tasks.study import Study, parse
+
+# A release without noise.
+BARE = Event(1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,11 @@ class Asked:
 
     @property
     def event(self) -> Event | None:
-        """What the contribution costs; None where nothing private leaves."""
-        if self.plan is None or not self.contributes:
+        """What the contribution costs, without privacy ε = ∞; None where there is no contribution."""
+        if not self.contributes:
             return None
+        if self.plan is None:
+            return BARE
         if self.counting:
             return self.plan.count_event()
         return self.plan.step_event(self.plan.steps // self.study.rounds)
@@ -85,7 +91,7 @@ def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
         return stored
     _check_trust(asked)
     with booking.open_book(settings) as book:
-        if instruction.phase == "enrol" and asked.plan is not None:
+        if instruction.phase == "enrol":
             book.check(study, asked.plan)
         masking = _masking(asked)
         if masking is not None and not masking.takes_part:
@@ -181,7 +187,9 @@ def _masked(
     encoding = secure.encoding(masking, asked.plan, counting=asked.counting)
     if contribution is not None:
         secure.check_fit(contribution, asked.plan, encoding, masking.roster.fewest, patients)
-    words = secure.words_of(contribution, reply.metrics, encoding)
+    shown = asked.settings.discloses or asked.settings.sums_metrics
+    metrics = reply.metrics if shown else dict.fromkeys(reply.metrics, math.nan)
+    words = secure.words_of(contribution, metrics, encoding)
     side, said = secure.mask(masking, words, asked.settings)
     return replace(reply, vector=words, secure=said, summed=tuple(sorted(reply.metrics))), replace(
         memory, secure=side

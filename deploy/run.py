@@ -16,7 +16,7 @@ from deploy import origin
 from deploy.compare import Arm
 from deploy.federation import Machine, Outcome, federate
 from ground.errors import UsageError
-from ground.files import write_atomically
+from ground.files import locked, write_atomically
 from server import checkpoint
 from server.events import Event
 from server.report.card import privacy_card
@@ -52,6 +52,19 @@ def run(
     Raises StateError where `out` holds another study's unfinished state, UsageError where that was begun
     with other data or other noise.
     """
+    with locked(
+        out / HOSPITALS / ".lock", 0.0, f"{out}: another run is using this folder: choose another --out"
+    ):
+        return _run(study, hospitals, machine, out, watch)
+
+
+def _run(
+    study: Study,
+    hospitals: Sequence[Settings],
+    machine: Machine,
+    out: Path,
+    watch: Callable[[Event], None] | None,
+) -> Run:
     state = out / STATE
     progress = checkpoint.load(state)
     origin.check(state, hospitals, begun=progress is not None and progress.phase != "enrol")

@@ -8,6 +8,7 @@ A message is one line: what went wrong, where, and what to do next. It never car
     │   ├── DataError           files that do not hold what the task needs
     │   └── TaskError           a task that is not installed here
     ├── PrivacyError            a promise about privacy that cannot be kept
+    │   └── BudgetError         a study that costs more than the hospital allows
     ├── FederationError         a round that could not be completed
     └── StateError              saved state that is damaged or belongs to something else
 """
@@ -41,6 +42,10 @@ class TaskError(UsageError):
 
 class PrivacyError(LaennecError):
     """A promise about privacy that cannot be kept."""
+
+
+class BudgetError(PrivacyError):
+    """A study that costs more than the hospital allows; its words are for the hospital alone."""
 
 
 class FederationError(LaennecError):

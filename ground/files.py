@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from ground.errors import StateError
 
 
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o600) -> None:
@@ -27,6 +33,29 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o600) -> Non
         Path(name).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def locked(file: Path, patience: float, busy: str) -> Iterator[None]:
+    """Inside, no other process or thread holds this lock file; the operating system frees it after a kill.
+
+    Raises StateError with the words `busy` where another holds it for longer than `patience` seconds.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise StateError(busy) from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

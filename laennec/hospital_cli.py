@@ -87,7 +87,9 @@ def budget(
         raise UsageError("--delta belongs to a budget: give --set EPSILON too")
     if epsilon is not None:
         Budget(epsilon, DEFAULT_DELTA if delta is None else delta)  # refused before a book is begun
-    with Ledger(_book_in(home, begin=epsilon is not None and account is not None)) as ledger:
+    # A book is begun on purpose: not in whatever folder somebody happens to be.
+    begin = epsilon is not None and account is not None and home != Path()
+    with Ledger(_book_in(home, begin=begin)) as ledger:
         if epsilon is not None:
             _set(ledger, account, epsilon, delta)
         elif account is not None and account not in ledger.accounts():
@@ -117,7 +119,7 @@ def _book_in(home: Path, *, begin: bool) -> Path:
     # A head without its book is not for a beginner: opening it says what is wrong.
     if not (begin or book.exists() or head_of(book).exists()):
         raise UsageError(
-            f"{book}: no epsilon book there: give --home HOME, or begin one with --account NAME --set EPSILON"
+            f"{book}: no epsilon book there: give --home HOME; begin one with --account NAME --set EPSILON"
         )
     return book
 

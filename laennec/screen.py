@@ -69,7 +69,7 @@ def rounds(*, quiet: bool) -> Iterator[Follow]:
 
         def follow(label: str, total: int, done: int = 0) -> Callable[[Event], None]:
             bar = bars.add_task(label, total=total, completed=done, note="")
-            seen = 0
+            seen = done + 1 if done else 0
 
             def watch(event: Event) -> None:
                 from server.events import Advanced

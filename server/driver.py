@@ -87,15 +87,15 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
         tell(Advanced(progress, 0.0, 0.0))
     heard: dict[int, str] = {}
     while request is not None:
-        started, asked = time.perf_counter(), request.sum_number
+        started, asked = time.perf_counter(), request
         if home:
             checkpoint.save(progress, home)
         progress, answers = _ask(grid, nodes, request, terms, _Names(progress.names, heard), progress)
         _refuse_wrong_use(progress, answers)
         progress, request = step(progress, answers.replies, task)
-        left_out = tuple((name, str(error)) for name, error in sorted(answers.failures.items()))
+        left_out = tuple((n, _missed(asked, error)) for n, error in sorted(answers.failures.items()))
         seconds, busy = time.perf_counter() - started, _busiest(answers.replies.values())
-        tell(Advanced(progress, seconds, busy, left_out, asked))
+        tell(Advanced(progress, seconds, busy, left_out, asked.sum_number))
     if home:
         checkpoint.save(progress, home)
     return progress
@@ -197,6 +197,15 @@ def _refuse_wrong_use(progress: Progress, answers: _Answers) -> None:
     if not answers.replies and answers.failures:
         name, error = min(answers.failures.items())
         raise type(error)(f"hospital {name}: {error}")
+
+
+def _missed(request: Instruction, error: LaennecError) -> str:
+    """Why a hospital is missing; one that vanishes after it has sent is still in the sum."""
+    after = {
+        "confirm": "it has sent, and did not help to confirm: ",
+        "unmask": "it has sent, and did not help to unmask: ",
+    }
+    return f"{after.get(request.phase, '')}{error}"
 
 
 def _busiest(replies: Iterable[Reply]) -> float:

@@ -194,9 +194,10 @@ def _open(progress: Progress, number: int) -> Progress:
     """Open a sum with those who prepared it; ask everybody to prepare where they are too few."""
     side = _side(progress)
     progress = replace(progress, pending=None, summed=())
-    if not side.ready(number):
-        if progress.phase == "roster" and progress.round == number:
-            side.open_round(number)  # raises, naming who is missing
+    asked = progress.phase == "roster" and progress.round == number
+    if not side.ready(number) and asked:
+        side.open_round(number)  # raises, naming who is missing
+    if not side.all_ready(number) and not asked:  # whoever missed a sum may be back for the next
         return replace(
             progress, secure=replace(side, opening=None, active=(), total=None), phase="roster", round=number
         )

@@ -16,6 +16,7 @@ from ground.arrays import Array, Arrays
 from privacy.plan import PrivacyPlan
 from privacy.randomness import Stream, seeded_key
 from privacy.secagg.encoding import Encoding
+from privacy.secagg.graph import fewest_in_a_sum
 from tasks.contract import Task
 from tasks.learners import learner_for
 from tasks.learners.contract import Contribution, Learner, State, Visit, add_up
@@ -110,7 +111,7 @@ def _shares_and_step(study: Study, hospitals: int, *, counting: bool) -> tuple[i
     plan = study.plan()
     if plan is None or not study.secure or study.privacy is None:
         return hospitals, 0.0
-    fewest = min(study.privacy.minimum_hospitals, hospitals)
+    fewest = fewest_in_a_sum(hospitals, study.privacy.minimum_hospitals)
     if plan.noise == "local" and not counting:
         return fewest, 0.0
     return fewest, Encoding.for_plan(plan, hospitals, fewest, counting=counting).step

@@ -7,7 +7,7 @@ from bisect import bisect_left
 
 from client.ledger.account import Account, Releases, accountant_of, releases_of
 from client.ledger.entries import Budget
-from ground.errors import PrivacyError
+from ground.errors import BudgetError
 from privacy.accountant import Accountant, Event
 
 # ε by PLD wobbles by rounding in its order of summation: so much beyond the budget, relative to it, is equal.
@@ -37,7 +37,7 @@ def left(spent: Releases, budget: Budget) -> float:
 def check_study(
     account: Account, name: str, study: str, terms: Accountant, rounds: int, per_round: Event
 ) -> None:
-    """Raises PrivacyError where the study run to its end would overrun the budget of account `name`.
+    """Raises BudgetError where the study run to its end would overrun the budget of account `name`.
 
     `terms` are all its releases, `per_round` those of each of its `rounds`. What it has reserved and not
     settled is part of them, since it will be used again; what it has settled was an earlier run.
@@ -69,7 +69,7 @@ def check_study(
 
 
 def check_round(account: Account, name: str, study: str, number: int, event: Event) -> None:
-    """Raises PrivacyError where this one event more would overrun the budget of account `name`."""
+    """Raises BudgetError where this one event more would overrun the budget of account `name`."""
     budget = account.budget
     if budget is None:
         return
@@ -92,10 +92,10 @@ def _fits(releases: Releases, budget: Budget) -> bool:
 
 def _refusal(
     who: str, *, asked: float, left: float, together: float, fits: str, budget: Budget, account: str
-) -> PrivacyError:
+) -> BudgetError:
     """The one line that a refused study gets. ε composes, so `together` is less than the sum of its parts."""
-    return PrivacyError(
+    return BudgetError(
         f"{who} asks for epsilon {up(asked)} and {down(left)} is left of the budget of {budget.epsilon:g} at "
         f"delta {budget.delta:g} (together {up(together)}): {fits} would fit: ask for fewer rounds or more "
-        f"noise, or raise the budget with `laennec hospital budget --account {account} --set EPSILON`"
+        f"noise, or raise it with `laennec hospital budget --home HOME --account {account} --set EPSILON`"
     )

@@ -18,7 +18,7 @@ class Drop:
 
     Attributes:
         hospital: its name.
-        round: in which it vanishes; it is back in the next.
+        round: in which it vanishes; it is back for the next.
         late: after it sent its contribution, so that it does not help to unmask; else before.
 
     """

@@ -14,7 +14,7 @@ from itertools import pairwise
 from ground.arrays import Words
 from ground.errors import FederationError, PrivacyError, UsageError
 from privacy.secagg import keys, masks, sharing
-from privacy.secagg.graph import COMPLETE, least_sum, least_threshold, neighbourhoods
+from privacy.secagg.graph import COMPLETE, fewest_in_a_sum, least_threshold, neighbourhoods
 from privacy.secagg.identity import check_confirmation
 from privacy.secagg.stories import needs_confirmation, quorum
 from privacy.secagg.wire import (
@@ -77,11 +77,11 @@ class CoordinatorSide:
             if one == other:
                 raise UsageError(f"{one} announced itself twice: two hospitals need two names")
         threshold = least_threshold(len(listed), colluders)
-        fewest = max(fewest, least_sum(len(listed), colluders))
-        if len(listed) < max(3, fewest):
+        fewest = fewest_in_a_sum(len(listed), fewest, colluders)
+        if len(listed) < fewest:
             raise UsageError(
                 f"{len(listed)} hospitals are too few for secure aggregation, which asks for at least "
-                f"{max(3, fewest)} here: wait for more, or set secure-aggregation = false"
+                f"{fewest} here: wait for more, or set secure-aggregation = false"
             )
         if len(listed) <= COMPLETE:
             threshold = fewest  # then no lie gets by with fewer shares than hospitals
@@ -132,6 +132,10 @@ class CoordinatorSide:
     def ready(self, number: int) -> bool:
         """Whether enough hospitals have prepared this round for it to be opened."""
         return self._enough(name for name, each in self.prepared.items() if each.round == number)
+
+    def all_ready(self, number: int) -> bool:
+        """Whether every hospital of the roster has prepared this round."""
+        return {n for n, each in self.prepared.items() if each.round == number} == set(self.roster.names)
 
     def open_round(self, number: int) -> CoordinatorSide:
         """Open a round with those who prepared it; raises FederationError where they are too few."""

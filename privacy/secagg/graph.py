@@ -62,6 +62,11 @@ def least_sum(hospitals: int, colluders: int) -> int:
     return hospitals - int(GONE * hospitals)
 
 
+def fewest_in_a_sum(hospitals: int, minimum: int, colluders: int = 1) -> int:
+    """What a coordinator asks for, where the study asks for `minimum` hospitals in a sum."""
+    return max(3, minimum, least_sum(hospitals, colluders))
+
+
 @lru_cache(maxsize=64)
 def degree(hospitals: int) -> int:
     """The smallest even k that is private and robust; at most n − 1, rounded up to even."""

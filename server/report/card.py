@@ -87,7 +87,8 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         "sampling_rate": plan.sampling_rate,
         "noise_multiplier": plan.noise_multiplier,
         "count_noise_multiplier": plan.count_noise_multiplier,
-        "releases": plan.steps + 1,
+        "releases": sum(event.times for event in progress.accountant.events),
+        "noise_multiplier_in_the_sums": _least_noise(progress),
         "accountant": "privacy loss distribution (dp-accounting), pessimistic discretisation",
         "epsilon_by_rdp": _finite(progress.accountant.epsilon_rdp(plan.delta)),
         "randomness": "ChaCha20, key from the operating system"
@@ -105,13 +106,22 @@ def with_audit(card: dict[str, Any], audit: dict[str, Any]) -> dict[str, Any]:
     return {**card, "audit": sentences(audit)}
 
 
+def _least_noise(progress: Progress) -> float | None:
+    """The least noise that was really in a sum of gradients, in units of the clip; null before the first."""
+    steps = progress.accountant.events[1:]  # the count of patients comes first
+    return min((event.noise_multiplier for event in steps), default=None)
+
+
 def _statement(progress: Progress, plan: PrivacyPlan, spent: float) -> str:
     """One sentence for a person."""
     where = "each hospital adds all of the noise itself"
     if plan.noise == "distributed":
         where = f"the noise is shared by {len(progress.roster)} hospitals and complete only in their sum"
-    if progress.study.secure:
-        where += ", and nobody sees more than the sum"
+    if progress.secure is not None:
+        fewest = progress.secure.roster.fewest
+        where = f"each hospital adds a share of the noise, complete in any sum of {fewest}"
+        where = where if plan.noise == "distributed" else "each hospital adds all of the noise itself"
+        where += ", and updates meet only in a masked sum"
     return (
         f"Differential privacy for each patient (add or remove one): epsilon {spent:.3g} "
         f"at delta {_delta(progress, plan):g} for the whole study; {where}."

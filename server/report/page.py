@@ -33,6 +33,7 @@ CARD = {
     "clip": "clip, norm of one patient's gradient",
     "sampling_rate": "sampling rate of patients",
     "noise": "noise",
+    "noise_multiplier_in_the_sums": "least noise in a sum, in units of the clip",
     "noise_multiplier": "noise multiplier",
     "count_noise_multiplier": "noise multiplier of the count of patients",
     "randomness": "randomness",
@@ -94,7 +95,7 @@ def worst_first(hospitals: Sequence[dict[str, Any]], headline: str) -> list[dict
 def learns(card: Mapping[str, Any]) -> list[str]:
     """What the coordinator comes to know, whatever the privacy card promises about patients."""
     if card["secure_aggregation"]:
-        updates = "the sum of the updates of each round, and no hospital's own"
+        updates = "the sum of the updates of each round, and of the metrics, and no hospital's own update"
     elif card["noise"] == "local":
         updates = "the sum of the updates, and on one machine each hospital's own, with all of its noise"
     elif card["noise"] == "distributed":
