@@ -38,7 +38,8 @@ class Settings:
             which is for simulations alone.
         discloses: let counts and metrics leave in the clear, as on a machine whose owner has all the data.
         sums_metrics: let exact metrics enter a secure sum. A coordinator that leaves hospitals out of some
-            sums can work out from several what one hospital's are, so this is the hospital's to allow.
+            sums can work out from several what one hospital's are, and where only one hospital allows it the
+            mean is that hospital's: so it is the hospital's to allow.
         identity: private signing key in hexadecimal of a simulated hospital; a real one keeps its own.
         peers: (name, public identity in hexadecimal) of the hospitals with whom it may sum.
         least_hospitals: the fewest hospitals in a sum that this one adds to.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,14 @@ def run(
     Raises StateError where `out` holds another study's unfinished state, UsageError where that was begun
     with other data or other noise.
     """
-    with locked(
-        out / HOSPITALS / ".lock", 0.0, f"{out}: another run is using this folder: choose another --out"
-    ):
+    with _alone_in(out):
         return _run(study, hospitals, machine, out, watch)
+
+
+def _alone_in(out: Path) -> AbstractContextManager[None]:
+    """Inside, no other run uses this folder."""
+    busy = f"{out}: another run is using this folder: choose another --out"
+    return locked(out / HOSPITALS / ".lock", 0.0, busy)
 
 
 def _run(
@@ -87,13 +92,15 @@ def _forget(study: Study, out: Path) -> None:
 def resumes_at(study: Study, out: Path) -> int | None:
     """The round that an unfinished run in this folder would go on with; None where there is none.
 
-    Raises UsageError where the folder holds an unfinished run of another study.
+    Raises UsageError where the folder holds an unfinished run of another study, StateError where a run that
+    is using it has just begun.
     """
     progress = checkpoint.load(out / STATE)
     if progress is None or progress.phase == "enrol":
-        # Nothing was learned yet: whatever stopped it may have been mended.
-        shutil.rmtree(out / STATE, ignore_errors=True)
-        _forget(study, out)
+        # Nothing was learned yet: whatever stopped it may have been mended, unless it is still running.
+        with _alone_in(out) if (out / HOSPITALS).exists() else nullcontext():
+            shutil.rmtree(out / STATE, ignore_errors=True)
+            _forget(study, out)
         return None
     if progress.study.digest != study.digest:
         raise UsageError(

@@ -27,8 +27,12 @@ hospital = typer.Typer(
 )
 
 Home = Annotated[
-    Path,
-    typer.Option(envvar="LAENNEC_HOME", help="The hospital's home folder: the book is its ledger.sqlite."),
+    Path | None,
+    typer.Option(
+        envvar="LAENNEC_HOME",
+        help="The hospital's home folder: the book is its ledger.sqlite. Default: the current folder.",
+        show_default=False,
+    ),
 ]
 AccountName = Annotated[
     str | None,
@@ -65,7 +69,7 @@ Json = Annotated[
 
 @hospital.command()
 def budget(
-    home: Home = Path(),
+    home: Home = None,
     account: AccountName = None,
     epsilon: SetEpsilon = None,
     delta: Delta = None,
@@ -88,7 +92,8 @@ def budget(
     if epsilon is not None:
         Budget(epsilon, DEFAULT_DELTA if delta is None else delta)  # refused before a book is begun
     # A book is begun on purpose: not in whatever folder somebody happens to be.
-    begin = epsilon is not None and account is not None and home != Path()
+    begin = epsilon is not None and account is not None and home is not None
+    home = home or Path()
     with Ledger(_book_in(home, begin=begin)) as ledger:
         if epsilon is not None:
             _set(ledger, account, epsilon, delta)

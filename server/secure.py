@@ -106,7 +106,8 @@ def _prepared(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
                 f"{', '.join(missing)} did not sign the roster: run the study again, it goes on from here"
             )
         side = side.endorsed(each.endorsement for each in joined.values())
-    side = side.prepare(each.preparation for each in joined.values())
+    # Whoever did not answer may have newer keys than those known here: they would not do.
+    side = replace(side, prepared={}).prepare(each.preparation for each in joined.values())
     return _open(replace(progress, secure=side), progress.round)
 
 

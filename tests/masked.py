@@ -69,19 +69,27 @@ def plain(terms: Study) -> Study:
     return terms.model_copy(update={"privacy": terms.privacy.model_copy(update=changes)})
 
 
-def hospitals(folder: Path, home: Path | None = None, names: tuple[str, ...] = NAMES) -> tuple[Settings, ...]:
-    """These in that folder, which disclose nothing and trust no sum."""
+def hospitals(
+    folder: Path, home: Path | None = None, names: tuple[str, ...] = NAMES, *, sums_metrics: bool = True
+) -> tuple[Settings, ...]:
+    """These in that folder, which disclose nothing and trust no sum; metrics enter secure sums alone."""
     if not folder.exists():
         digital_hospitals(TASK.name, dict.fromkeys(names, PATIENTS), 1, folder)
     found = introduced(hospitals_in(TASK.name, folder, home, secret_noise=False))
-    return tuple(replace(each, discloses=False, trusts_sum=False) for each in found)
+    return tuple(
+        replace(each, discloses=False, trusts_sum=False, sums_metrics=sums_metrics) for each in found
+    )
 
 
-def places(rounds: int, *, confirm: bool = False) -> list[Place]:
-    """The course of a study in which nothing goes wrong, as (phase, number of the sum)."""
+def places(rounds: int, *, confirm: bool = False, again: Collection[int] = ()) -> list[Place]:
+    """The course of a study in which nothing goes wrong, as (phase, number of the sum).
+
+    Before the sums `again` everybody is asked to prepare, since somebody missed the one before.
+    """
     sums: list[Phase] = ["count", *(["train"] * rounds), "report"]
     course: list[Place] = [("enrol", 0), ("roster", 0)]
     for number, phase in enumerate(sums):
+        course += [("roster", number)] if number in again else []
         course += [(phase, number), *([("confirm", number)] if confirm else []), ("unmask", number)]
     return course
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.ledger import Ledger
-from ground.errors import PrivacyError
+from ground.errors import BudgetError
 from privacy.accountant import Accountant, Event
 from privacy.plan import PrivacyPlan
 
@@ -53,7 +53,7 @@ def test_a_study_that_fits_may_run_to_its_end(ledger: Ledger) -> None:
     ledger.set_budget("cleveland", cost(5).epsilon(DELTA), DELTA)
     ask(ledger, 5)
     run(ledger, STUDY, 5)
-    with pytest.raises(PrivacyError, match="no further round would fit"):
+    with pytest.raises(BudgetError, match="no further round would fit"):
         ledger.reserve("cleveland", STUDY, 6, STEP)
     assert ledger.spent("cleveland") == cost(5)
 
@@ -70,12 +70,12 @@ def test_a_refusal_says_what_is_asked_what_is_left_and_how_many_rounds_fit(ledge
     run(ledger, OTHER, 3)
     limit = cost(5, *cost(3).events).epsilon(DELTA)
     ledger.set_budget("cleveland", limit, DELTA)
-    with pytest.raises(PrivacyError) as caught:
+    with pytest.raises(BudgetError) as caught:
         ask(ledger, 9)
     said = re.fullmatch(
         r"cleveland: study abababababab asks for epsilon ([\d.]+) and ([\d.]+) is left of the budget of "
         r"([\d.]+) at delta 1e-05 \(together ([\d.]+)\): 5 of its 9 rounds would fit: ask for fewer rounds "
-        r"or more noise, or raise the budget with `laennec hospital budget --account cleveland "
+        r"or more noise, or raise it with `laennec hospital budget --home HOME --account cleveland "
         r"--set EPSILON`",
         str(caught.value),
     )
@@ -95,20 +95,20 @@ def test_just_so_many_rounds_fit_as_a_refusal_says(
         ledger.set_budget("cleveland", budget, DELTA)
         try:
             ask(ledger, rounds)
-        except PrivacyError as refusal:
+        except BudgetError as refusal:
             fit = re.search(r"(\d+|none) of its \d+ rounds would fit", str(refusal))[1]
             fits = 0 if fit == "none" else int(fit)
             assert fits < rounds
             if fits:
                 ask(ledger, fits)
-            with pytest.raises(PrivacyError):
+            with pytest.raises(BudgetError):
                 ask(ledger, fits + 1)
 
 
 def test_a_budget_below_what_was_spent_leaves_nothing(ledger: Ledger) -> None:
     run(ledger, OTHER, 3)
     ledger.set_budget("cleveland", 0.1, DELTA)
-    with pytest.raises(PrivacyError, match=r"and 0.000 is left .* none of its 2 rounds would fit"):
+    with pytest.raises(BudgetError, match=r"and 0.000 is left .* none of its 2 rounds would fit"):
         ask(ledger, 2)
 
 
@@ -118,14 +118,14 @@ def test_what_the_study_itself_has_reserved_is_not_counted_twice(ledger: Ledger,
     for number in range(done + 1):
         ledger.reserve("cleveland", STUDY, number, STEP if number else COUNT)
     ask(ledger, 5)
-    with pytest.raises(PrivacyError):
+    with pytest.raises(BudgetError):
         ask(ledger, 5, study=OTHER)
 
 
 def test_a_study_that_was_run_already_is_counted_again(ledger: Ledger) -> None:
     ledger.set_budget("cleveland", cost(5).epsilon(DELTA), DELTA)
     run(ledger, STUDY, 5)
-    with pytest.raises(PrivacyError, match=r"0\.000 is left .* none of its 5 rounds would fit"):
+    with pytest.raises(BudgetError, match=r"0\.000 is left .* none of its 5 rounds would fit"):
         ask(ledger, 5)
 
 
@@ -136,13 +136,13 @@ def test_a_round_that_was_booked_twice_leaves_one_less(ledger: Ledger) -> None:
         ledger.settle("cleveland", STUDY, 1)
     for number in range(2, 5):
         ledger.reserve("cleveland", STUDY, number, STEP)
-    with pytest.raises(PrivacyError, match=r"round 5 of study abababababab asks for .* no further round"):
+    with pytest.raises(BudgetError, match=r"round 5 of study abababababab asks for .* no further round"):
         ledger.reserve("cleveland", STUDY, 5, STEP)
 
 
 def test_a_round_that_does_not_fit_is_not_booked(ledger: Ledger) -> None:
     ledger.set_budget("cleveland", 0.1, DELTA)
-    with pytest.raises(PrivacyError, match="no further round would fit"):
+    with pytest.raises(BudgetError, match="no further round would fit"):
         ledger.reserve("cleveland", STUDY, 1, STEP)
     assert ledger.spent("cleveland") == Accountant()
     assert ledger.verify() == 1
@@ -158,16 +158,16 @@ def test_an_open_reservation_is_used_again_whatever_the_budget_has_become(ledger
 
 def test_no_release_without_noise_fits_any_budget(ledger: Ledger) -> None:
     ledger.set_budget("cleveland", 1e9, DELTA)
-    with pytest.raises(PrivacyError, match="asks for epsilon ∞"):
+    with pytest.raises(BudgetError, match="asks for epsilon ∞"):
         ledger.reserve("cleveland", STUDY, 1, Event(1.0, 0.0))
     bare = Event(1.0, 0.0)
-    with pytest.raises(PrivacyError, match=r"asks for epsilon ∞ .* none of its 3 rounds"):
+    with pytest.raises(BudgetError, match=r"asks for epsilon ∞ .* none of its 3 rounds"):
         ledger.check("cleveland", STUDY, Accountant((Event(1.0, 0.0, 3),)), rounds=3, per_round=bare)
 
 
 def test_raising_the_budget_lets_the_study_in(ledger: Ledger) -> None:
     ledger.set_budget("cleveland", 0.2, DELTA)
-    with pytest.raises(PrivacyError):
+    with pytest.raises(BudgetError):
         ask(ledger, 5)
     ledger.set_budget("cleveland", 1.0, DELTA)
     ask(ledger, 5)

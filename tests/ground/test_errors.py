@@ -6,6 +6,7 @@ import pytest
 
 from ground import errors
 from ground.errors import (
+    BudgetError,
     DataError,
     FederationError,
     LaennecError,
@@ -24,6 +25,7 @@ TREE = (
     DataError,
     TaskError,
     PrivacyError,
+    BudgetError,
     FederationError,
     StateError,
 )
@@ -55,6 +57,10 @@ def test_study_data_and_task_errors_are_the_user_s() -> None:
         DataError,
         TaskError,
     }
+
+
+def test_a_budget_error_is_a_privacy_error() -> None:
+    assert issubclass(BudgetError, PrivacyError)
 
 
 def test_the_drawn_tree_names_every_error_of_the_module() -> None:

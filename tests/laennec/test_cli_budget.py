@@ -220,3 +220,29 @@ def test_the_home_may_be_the_variable_or_the_current_folder(
 def test_the_hospitals_commands_explain_themselves(arguments: list[str]) -> None:
     finished = CliRunner().invoke(app, arguments)
     assert (finished.exit_code, "Usage:" in finished.output) == (0, True)
+
+
+def test_no_book_is_begun_in_the_current_folder_without_a_home(
+    budget: Laennec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(budget("--account", "brest", "--set", "2"), 2, "no epsilon book there: give --home HOME")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_book_is_begun_in_the_current_folder_where_it_is_given_as_the_home(
+    budget: Laennec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert budget("--home", ".", "--account", "brest", "--set", "2").code == 0
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        assert ledger.accounts() == ["brest"]
+
+
+def test_a_book_in_the_current_folder_needs_no_home(
+    budget: Laennec, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    assert budget("--account", "hungary", "--set", "3").code == 0
+    with Ledger(home / "ledger.sqlite") as ledger:
+        assert ledger.budget("hungary") is not None

@@ -15,6 +15,7 @@ PROMISED = {
     *("protected", "statement", "epsilon", "epsilon_asked", "epsilon_towards_another_hospital", "delta"),
     *("unit", "neighbours", "model", "noise", "secure_aggregation", "clip", "sampling_rate"),
     *("noise_multiplier", "count_noise_multiplier", "releases", "accountant", "epsilon_by_rdp"),
+    "noise_multiplier_in_the_sums",
     *("randomness", "covered", "not_covered", "warnings", "versions"),
 }
 EACH_NOISE = pytest.mark.parametrize("noise", ["distributed", "local"])

@@ -53,6 +53,7 @@ CARD = {
     "noise_multiplier": 14.4658,
     "count_noise_multiplier": 18.3933,
     "releases": 3,
+    "noise_multiplier_in_the_sums": 14.4658,
     "accountant": "privacy loss distribution",
     "epsilon_by_rdp": 2.1142,
     "randomness": "ChaCha20, key from the seed",

@@ -49,12 +49,26 @@ def contributors(course: Course) -> list[tuple[str, ...]]:
     return [record.contributors for record in course.progress.history]
 
 
-def test_whoever_misses_a_round_sits_out_the_next_and_is_back_after_it(hospitals: Hospitals) -> None:
+def test_whoever_misses_a_round_prepares_the_next_and_is_back_in_it(hospitals: Hospitals) -> None:
     course = start(hospitals, train_2=("hungary",)).run()
+    assert contributors(course) == [NAMES, without("hungary"), NAMES, NAMES, NAMES, ()]
+    assert course.asked == masked.places(ROUNDS, again=[3])
+    assert course.failures == []
+
+
+def test_whoever_does_not_prepare_either_sits_out_the_next_and_is_back_after_it(hospitals: Hospitals) -> None:
+    course = start(hospitals, train_2=("hungary",), roster_3=("hungary",)).run()
     rest = without("hungary")
     assert contributors(course) == [NAMES, rest, rest, NAMES, NAMES, ()]
-    assert course.asked == masked.places(ROUNDS)
-    assert course.failures == []
+    assert course.asked == masked.places(ROUNDS, again=[3])
+
+
+def test_hospitals_that_drop_in_turn_abandon_no_round(hospitals: Hospitals) -> None:
+    """Each round another one; without a roster in between two would be missing from the second on."""
+    course = start(hospitals, **{f"train_{number}": (name,) for number, name in enumerate(NAMES, 1)}).run()
+    assert contributors(course) == [*(without(name) for name in NAMES), NAMES, ()]
+    assert not any(record.abandoned for record in course.progress.history)
+    assert masked.spent_at(course.progress) == ROUNDS
 
 
 def test_whoever_vanishes_after_sending_is_in_that_sum_and_the_next(hospitals: Hospitals) -> None:
@@ -87,7 +101,7 @@ def test_the_accountant_counts_less_noise_where_fewer_were_in_the_sum(hospitals:
     noise = masked.plan(STUDY).noise_multiplier
     events = [(event.noise_multiplier, event.times) for event in course.progress.accountant.events[1:]]
     more = pytest.approx(noise * (4 / 3) ** 0.5)
-    assert events == [(more, 1), (pytest.approx(noise), 2), (more, 2)]
+    assert events == [(more, 1), (pytest.approx(noise), 1), (more, 3)]
 
 
 def test_however_many_are_missing_the_study_costs_no_more_than_was_asked(hospitals: Hospitals) -> None:
@@ -175,9 +189,10 @@ def test_without_the_count_the_study_cannot_begin(
     assert course.restart().run().progress.phase == "done"
 
 
-def test_whoever_is_missing_at_the_count_is_back_for_the_second_round(hospitals: Hospitals) -> None:
+def test_whoever_is_missing_at_the_count_is_back_for_the_first_round(hospitals: Hospitals) -> None:
     course = start(hospitals, count_0=("hungary",)).run()
-    assert contributors(course) == [without("hungary")] + [NAMES] * 4 + [()]
+    assert contributors(course) == [NAMES] * ROUNDS + [()]
+    assert course.asked == masked.places(ROUNDS, again=[1])
 
 
 def test_one_that_does_not_sign_the_roster_ends_the_run_by_name(hospitals: Hospitals) -> None:

@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Study, tuple[str, ...], Missing]] = {
 EACH = pytest.mark.parametrize("case", CASES)
 # Before a step: nothing; or everybody restarts, once these hospitals had answered and their replies got lost.
 Fault = frozenset[str] | None
-STEPS = len(masked.places(2, confirm=True)) + 1
+STEPS = len(masked.places(2, confirm=True, again=[2]))
 FAULTS = st.lists(st.none() | st.frozensets(st.sampled_from(SIX)), min_size=STEPS, max_size=STEPS)
 
 
@@ -90,8 +90,9 @@ def test_whatever_is_asked_twice_changes_nothing_and_costs_nothing(case: str, ho
 def test_every_case_takes_the_course_that_it_is_there_for(hospitals: Hospitals) -> None:
     """A round is abandoned where too many are gone; where six sum as few as four, requests are confirmed."""
     asked = {case: undisturbed(case, hospitals).asked for case in CASES}
-    assert asked["distributed"] == asked["one gone before sending"] == PLACES
-    assert asked["confirming"] == masked.places(2, confirm=True)
+    assert asked["distributed"] == asked["one gone after sending"] == PLACES
+    assert asked["one gone before sending"] == masked.places(2, again=[2])
+    assert asked["confirming"] == masked.places(2, confirm=True, again=[2])
     assert asked["too many gone"] == [*PLACES[:5], ("roster", 2), *PLACES[6:]]
     contributors = {
         case: undisturbed(case, hospitals).progress.history[0].contributors
