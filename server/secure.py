@@ -192,7 +192,7 @@ def _done(progress: Progress, shown: Record) -> Progress:
 
 
 def _open(progress: Progress, number: int) -> Progress:
-    """Open a sum with those who prepared it; ask everybody to prepare where they are too few."""
+    """Open a sum with those who prepared it; where somebody did not, everybody is asked to, once."""
     side = _side(progress)
     progress = replace(progress, pending=None, summed=())
     asked = progress.phase == "roster" and progress.round == number
