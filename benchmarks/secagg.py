@@ -131,7 +131,7 @@ def secure_sum(federation: Federation, updates: Sequence[Array], encoding: Encod
     for name, side in sides.items():
         sides[name], unmasking = side.unmask(travel(request))
         answers.append(unmasking.to_text())
-    total = encoding.decode(coordinator.finish(map(Unmasking.from_text, answers)))
+    total = encoding.decode(coordinator.finish(map(Unmasking.from_text, answers)).words)
     text = max(len(one) + len(other) for one, other in zip(prepared, answers, strict=True))
     return Outcome(total, tuple(answers), text)
 
@@ -205,7 +205,7 @@ def coordinator_peak(case: Case, parameters: int) -> tuple[int, int]:
     tracemalloc.reset_peak()
     for name in coordinator.roster.names:
         coordinator = coordinator.add(name, random.integers(1 << 32, size=parameters, dtype=dtype))
-    case.encoding.decode(coordinator.finish(answers))
+    case.encoding.decode(coordinator.finish(answers).words)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return most - held, held

@@ -43,7 +43,8 @@ class Settings:
         identity: private signing key in hexadecimal of a simulated hospital; a real one keeps its own.
         peers: (name, public identity in hexadecimal) of the hospitals with whom it may sum.
         least_hospitals: the fewest hospitals in a sum that this one adds to.
-        colluders: how many other hospitals may help a lying coordinator without harm.
+        colluders: how many other hospitals may help a lying coordinator without harm; said with its keys, so
+            that the roster is drawn up for it.
         trusts_sum: take part in studies whose noise is complete only in a sum that others compute in the
             clear; the one-machine engines set it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from client.hospital import Settings
 from client.identity import identity_of
 from ground.arrays import Array, Words
 from ground.errors import UsageError
-from privacy.plan import LATTICE_SHARE, PrivacyPlan
+from privacy.plan import PrivacyPlan
 from privacy.secagg import (
     Encoding,
     Floor,
@@ -21,10 +22,14 @@ from privacy.secagg import (
     Roster,
     UnmaskRequest,
 )
-from privacy.secagg.encoding import METRIC, PATIENTS, slack
+from privacy.secagg.encoding import METRIC, allowed, slack
 from privacy.secagg.wire import Joined
 from tasks.learners.contract import Contribution
-from tasks.messages import Instruction
+from tasks.messages import Instruction, words_of_sum
+from tasks.registry import find
+from tasks.study import parse
+
+log = logging.getLogger("laennec.client")
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,20 @@ class Masking:
     Attributes:
         side: its state, in which the opening was checked.
         opening: who takes part.
-        number: of the sum.
+        instruction: that opens it.
         last: whether no sum follows, so that nothing is to be prepared.
 
     """
 
     side: HospitalSide
     opening: Opening
-    number: int
+    instruction: Instruction
     last: bool
+
+    @property
+    def number(self) -> int:
+        """Of the sum."""
+        return self.instruction.sum_number
 
     @property
     def takes_part(self) -> bool:
@@ -57,7 +67,7 @@ class Masking:
 
 def begin(instruction: Instruction, settings: Settings) -> tuple[HospitalSide, str]:
     """Fresh keys for a study, and their announcement."""
-    side = HospitalSide.begin(instruction.digest, settings.name)
+    side = HospitalSide.begin(instruction.digest, settings.name, settings.colluders)
     return side, side.announce(identity_of(settings)).to_text()
 
 
@@ -75,7 +85,7 @@ def join(side: HospitalSide, instruction: Instruction, settings: Settings) -> tu
 def open_sum(side: HospitalSide, instruction: Instruction, settings: Settings, rounds: int) -> Masking:
     """What was sent to open a sum, checked before a patient is read for it."""
     opening = Opening.from_text(instruction.said_to(settings.name))
-    masking = Masking(side, opening, instruction.sum_number, instruction.sum_number > rounds)
+    masking = Masking(side, opening, instruction, instruction.sum_number > rounds)
     if masking.takes_part:
         side.check(opening, masking.number)
     return masking
@@ -83,20 +93,16 @@ def open_sum(side: HospitalSide, instruction: Instruction, settings: Settings, r
 
 def encoding(masking: Masking, plan: PrivacyPlan, *, counting: bool) -> Encoding:
     """How the numbers of this sum become words; the coordinator finds the same."""
-    roster = masking.roster
-    return Encoding.for_plan(plan, len(roster.names), roster.fewest, counting=counting)
+    study, published = parse(masking.instruction.study), masking.instruction.published
+    task = find(study.task, study.task_version)
+    return words_of_sum(study, plan, task, masking.roster, published, counting=counting)
 
 
-def check_fit(
-    contribution: Contribution, plan: PrivacyPlan, chosen: Encoding, fewest: int, patients: int
-) -> None:
-    """Raises UsageError where the sum cannot hold so many patients, or the lattice would cost too much δ."""
-    if patients > PATIENTS:
-        raise UsageError(f"a secure sum holds at most {PATIENTS} patients of one hospital: split this one")
+def check_fit(contribution: Contribution, plan: PrivacyPlan, chosen: Encoding, fewest: int) -> None:
+    """Raises UsageError where the lattice would cost too much δ."""
     if plan.noise == "local":
         return  # all of the noise was in before anything was rounded
-    allowed = LATTICE_SHARE / (1.0 - LATTICE_SHARE) * plan.delta
-    if slack(plan, chosen, contribution.noise, fewest, contribution.vector.size) > allowed:
+    if slack(plan, chosen, contribution.noise, fewest, contribution.vector.size) > allowed(plan):
         raise UsageError(
             "a model of this size needs finer words than a secure sum has at this epsilon: "
             "lower epsilon, or ask for fewer rounds"
@@ -105,15 +111,31 @@ def check_fit(
 
 def words_of(contribution: Contribution | None, metrics: Mapping[str, float], chosen: Encoding) -> Words:
     """A contribution and metrics as the words of one sum; two words a metric, defined and value, by name."""
-    parts: list[Words] = [] if contribution is None else [chosen.encode(contribution.vector)]
+    parts: list[Words] = [] if contribution is None else [chosen.encode(_within(contribution.vector, chosen))]
     if metrics:
         parts.append(chosen.for_metrics().encode(_pairs(metrics)))
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
+def _within(vector: Array, chosen: Encoding) -> Array:
+    """What is private already may be cut to what words hold; anything else is refused where it does not fit.
+
+    How many values were cut is said in this hospital's log alone.
+    """
+    if not chosen.released:
+        return vector
+    confined, outside = chosen.confine(vector)
+    if outside:
+        log.warning("%d of %d values were beyond ±%.3g and cut", outside, vector.size, chosen.box)
+    return confined
+
+
 def mask(masking: Masking, words: Words, settings: Settings) -> tuple[HospitalSide, str]:
     """Mask the words in place; then prepare the next sum, as those do who sit this one out."""
-    return prepare_next(masking, settings, masking.side.mask(masking.opening, words))
+    side = masking.side.mask(masking.opening, words)
+    if side.unopened:
+        log.warning("round %d: the shares of %s do not open here", masking.number, ", ".join(side.unopened))
+    return prepare_next(masking, settings, side)
 
 
 def prepare_next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -26,6 +27,7 @@ from tasks.messages import Instruction, Reply
 from tasks.registry import find
 from tasks.study import Study, parse
 
+log = logging.getLogger("laennec.client")
 # A release without noise.
 BARE = Event(1.0, 0.0)
 
@@ -159,8 +161,9 @@ def _visited(asked: Asked, masking: Masking | None) -> tuple[Reply, Memory]:
     contribution = None
     if asked.contributes:
         shares, encoding = _terms(asked, masking)
-        step = 0.0 if encoding is None else encoding.step
-        contribution, arrays = _contribute(asked, learner, patients, shares, step)
+        contribution, arrays = _contribute(asked, learner, patients, shares, encoding)
+        if contribution.confined:  # sensitive: said in this hospital's own log and nowhere else
+            log.warning("%d values of the sum were beyond its words and cut", contribution.confined)
         gate.check(contribution, asked.plan, instruction, shares)
         spent = _spend(memory.accountant, contribution, asked.plan, asked.event, instruction)
         memory = replace(memory, arrays={**memory.arrays, **arrays}, accountant=spent)
@@ -169,7 +172,7 @@ def _visited(asked: Asked, masking: Masking | None) -> tuple[Reply, Memory]:
         side, said = secure.begin(instruction, asked.settings)
         return replace(reply, secure=said), replace(memory, secure=side)
     if masking is not None:
-        return _masked(asked, masking, reply, memory, contribution, len(patients.training))
+        return _masked(asked, masking, reply, memory, contribution)
     return reply, memory
 
 
@@ -179,14 +182,13 @@ def _masked(
     reply: Reply,
     memory: Memory,
     contribution: Contribution | None,
-    patients: int,
 ) -> tuple[Reply, Memory]:
     """The same reply with its numbers as masked words of one sum."""
     if asked.plan is None:
         raise PrivacyError("a study without privacy has no secure sum")
     encoding = secure.encoding(masking, asked.plan, counting=asked.counting)
     if contribution is not None:
-        secure.check_fit(contribution, asked.plan, encoding, masking.roster.fewest, patients)
+        secure.check_fit(contribution, asked.plan, encoding, masking.roster.fewest)
     shown = asked.settings.discloses or asked.settings.sums_metrics
     metrics = reply.metrics if shown else dict.fromkeys(reply.metrics, math.nan)
     words = secure.words_of(contribution, metrics, encoding)
@@ -212,7 +214,7 @@ def _terms(asked: Asked, masking: Masking | None) -> tuple[int, Encoding | None]
 
 
 def _contribute(
-    asked: Asked, learner: Learner, patients: Cohort, shares: int, step: float
+    asked: Asked, learner: Learner, patients: Cohort, shares: int, encoding: Encoding | None
 ) -> tuple[Contribution, dict[str, Array]]:
     study, settings, instruction = asked.study, asked.settings, asked.instruction
     key = secret_key() if settings.secret_noise else seeded_key(study.seed, study.digest, settings.name)
@@ -223,7 +225,8 @@ def _contribute(
         stream=Stream(key, instruction.phase, instruction.round),
         shares=shares,
         plan=asked.plan,
-        step=step,
+        step=0.0 if encoding is None else encoding.step,
+        box=math.inf if encoding is None else encoding.box,
     )
     return (count_of_patients() if asked.counting else learner).contribute(visit)
 

@@ -90,10 +90,12 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
         started, asked = time.perf_counter(), request
         if home:
             checkpoint.save(progress, home)
+        told = len(secure.refusals(progress))
         progress, answers = _ask(grid, nodes, request, terms, _Names(progress.names, heard), progress)
         _refuse_wrong_use(progress, answers)
         progress, request = step(progress, answers.replies, task)
         left_out = tuple((n, _missed(asked, error)) for n, error in sorted(answers.failures.items()))
+        left_out += tuple((each.hospital, each.why) for each in secure.refusals(progress)[told:])
         seconds, busy = time.perf_counter() - started, _busiest(answers.replies.values())
         tell(Advanced(progress, seconds, busy, left_out, asked.sum_number))
     if home:
@@ -132,8 +134,12 @@ def _ask(
             if name in replies:
                 raise UsageError(f"two nodes call themselves {name}: give each hospital its own name")
             problem = reply.problem()
+            try:
+                if problem is None:
+                    progress, replies[name] = absorb(progress, reply)
+            except FederationError as error:  # of one hospital's reply: the others' are as good as before
+                problem = error
             if problem is None:
-                progress, replies[name] = absorb(progress, reply)
                 failed.pop(node, None)
             else:
                 failed[node] = (name, problem)

@@ -53,11 +53,13 @@ def instruction(progress: Progress, task: Task, hospitals: int) -> Instruction |
 def absorb(progress: Progress, reply: Reply) -> tuple[Progress, Reply]:
     """Take a reply's masked words into the sum as they come, so that nobody keeps them; others as they are.
 
-    A sum in floating point waits for all, since its last bits depend on the order.
+    A sum in floating point waits for all, since its last bits depend on the order. Raises FederationError
+    where the reply to a secure study answers something else; words that do not belong are refused by name.
     """
+    if progress.study.secure:
+        _check(progress, {reply.hospital: replace(reply, vector=None)})
     if not secure.summing(progress) or reply.vector is None:
         return progress, reply
-    _check(progress, {reply.hospital: reply})
     return secure.add(progress, reply), replace(reply, vector=None)
 
 
@@ -68,12 +70,13 @@ def step(progress: Progress, replies: Mapping[str, Reply], task: Task) -> tuple[
     """
     if not replies:
         raise FederationError(f"{progress.phase}, round {progress.round}: no hospital replied")
-    _check(progress, replies)
     if progress.study.secure:
         for reply in replies.values():
             progress, _ = absorb(progress, reply)
         following = secure.advance(progress, replies, task)
-    elif progress.phase == "enrol":
+        return following, instruction(following, task, len(following.roster))
+    _check(progress, replies)
+    if progress.phase == "enrol":
         following = _enrolled(progress, replies)
     elif progress.phase == "train":
         following = _trained(progress, replies, task)
@@ -156,7 +159,6 @@ def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:
     sizes = Counter((v.shape, v.dtype.kind) for reply in replies.values() if (v := reply.vector) is not None)
     usual = max(sizes, key=lambda size: sizes[size], default=None)
     asked = (progress.study.digest, progress.phase, progress.round)
-    kind = "u" if progress.study.secure else "f"
     for name, reply in replies.items():
         problem = None
         if (reply.digest, reply.phase, reply.round) != asked:
@@ -165,7 +167,7 @@ def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:
             problem = "is not on the roster"
         elif reply.vector is not None and (reply.vector.shape, reply.vector.dtype.kind) != usual:
             problem = "sent a contribution of another size than most"
-        elif reply.vector is not None and reply.vector.dtype.kind != kind:
-            problem = "sent words where numbers are due" if kind == "f" else "sent its numbers unmasked"
+        elif reply.vector is not None and reply.vector.dtype.kind != "f":
+            problem = "sent words where numbers are due"
         if problem:
             raise FederationError(f"round {progress.round}: hospital {name} {problem}: its reply was refused")

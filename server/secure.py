@@ -7,13 +7,13 @@ goes on with the next round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import TypeVar, cast
 
-import numpy as np
-
-from ground.errors import FederationError
+from ground.arrays import Words
+from ground.errors import FederationError, LaennecError, PrivacyError
 from privacy.plan import PrivacyPlan
 from privacy.randomness import Floats
 from privacy.secagg import (
@@ -24,12 +24,16 @@ from privacy.secagg import (
     Preparation,
     Unmasking,
 )
-from privacy.secagg.wire import Confirmation, Joined, Wire
+from privacy.secagg.checks import check_prepared
+from privacy.secagg.wire import Confirmation, Joined, Refusal, Wire
 from server.learning import counted, enrolled, learned, record
 from server.progress import Progress, Record
 from tasks.contract import Task
+from tasks.learners import learner_for
 from tasks.learners.contract import Total
-from tasks.messages import EVERYBODY, Reply
+from tasks.learners.strategies import STRATEGIES
+from tasks.messages import EVERYBODY, Reply, words_of_sum
+from tasks.registry import find
 
 Message = TypeVar("Message", bound=Wire)
 Spoken = TypeVar("Spoken", Announcement, Endorsement, Preparation, Confirmation, Unmasking)
@@ -63,11 +67,28 @@ def said(progress: Progress) -> dict[str, str]:
 
 
 def add(progress: Progress, reply: Reply) -> Progress:
-    """One hospital's masked words go into the sum."""
-    vector = reply.vector
-    if vector is None or vector.dtype.kind != "u":
-        raise FederationError(f"{reply.hospital} sent no masked words: refused")
-    return replace(progress, secure=_side(progress).add(reply.hospital, np.asarray(vector)))
+    """One hospital's masked words go into the sum.
+
+    Words that do not belong are refused, and that hospital counts as missing from this sum. Metrics are those
+    that the first to send has: whoever has others is refused.
+    """
+    side, vector = _side(progress), reply.vector
+    try:
+        if vector is None or vector.dtype.kind != "u":
+            raise FederationError(f"{reply.hospital} sent no masked words: refused")
+        if side.active and reply.summed != progress.summed:
+            raise FederationError(f"{reply.hospital} sums other metrics than {side.active[0]}: refused")
+        words = cast("Words", vector)
+        _check_shape(progress, reply, words)
+        side = side.add(reply.hospital, words)
+    except FederationError as error:
+        return _refuse(progress, reply.hospital, error)
+    return replace(progress, secure=side, summed=reply.summed)
+
+
+def refusals(progress: Progress) -> tuple[Refusal, ...]:
+    """Whose messages were refused so far, in their order; the study went on without them."""
+    return () if progress.secure is None else progress.secure.refusals
 
 
 def advance(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Progress:
@@ -85,7 +106,7 @@ def advance(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pro
 
 def _enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     following = enrolled(progress, replies)
-    announced = [_said_by(name, replies[name], Announcement) for name in following.names]
+    announced = [_said_by(Announcement, name, replies[name]) for name in following.names]
     privacy = progress.study.privacy
     least = 0 if privacy is None else privacy.minimum_hospitals
     side = CoordinatorSide.begin(progress.study.digest, announced, least)
@@ -94,35 +115,33 @@ def _enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 
 def _prepared(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """Everybody signs the roster before the first sum; later only those prepare who are back."""
-    side = _side(progress)
-    joined = {name: _read(name, reply, Joined) for name, reply in replies.items()}
-    for name, each in joined.items():
-        _own(each.endorsement, name)
-        _own(each.preparation, name)
-    if not side.endorsements:
-        missing = [name for name in progress.names if name not in joined]
-        if missing:
-            raise FederationError(
-                f"{', '.join(missing)} did not sign the roster: run the study again, it goes on from here"
-            )
-        side = side.endorsed(each.endorsement for each in joined.values())
     # Whoever did not answer may have newer keys than those known here: they would not do.
-    side = replace(side, prepared={}).prepare(each.preparation for each in joined.values())
-    return _open(replace(progress, secure=side), progress.round)
+    progress = replace(progress, secure=replace(_side(progress), prepared={}))
+    if _side(progress).endorsements:
+        progress, again = _heard(progress, replies, partial(_joined, progress))
+        return _open(_with_prepared(progress, [each.preparation for each in again.values()]), progress.round)
+    joined = {name: _joined(progress, name, reply) for name, reply in replies.items()}
+    missing = [name for name in progress.names if name not in joined]
+    if missing:
+        raise FederationError(
+            f"{', '.join(missing)} did not sign the roster: run the study again, it goes on from here"
+        )
+    side = _side(progress).endorsed(each.endorsement for each in joined.values())
+    progress = _with_prepared(replace(progress, secure=side), [each.preparation for each in joined.values()])
+    return _open(progress, progress.round)
+
+
+def _with_prepared(progress: Progress, preparations: Iterable[Preparation]) -> Progress:
+    return replace(progress, secure=_side(progress).prepare(preparations))
 
 
 def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """All words that came are in; ask for what unmasks them, or abandon the sum."""
-    side = _side(progress).prepare(
-        _said_by(name, reply, Preparation) for name, reply in replies.items() if reply.secure
-    )
-    number = _number(progress)
-    names = list(side.active)
-    shown = record(progress.round if progress.phase == "report" else number - 1, replies, names)
-    summed = {replies[name].summed for name in names}
-    if len(summed) > 1:
-        raise FederationError(f"round {number}: hospitals sum different metrics: they need the same version")
-    progress = replace(progress, secure=side, pending=shown, summed=next(iter(summed), ()))
+    progress, prepared = _heard(progress, replies, partial(_preparation, progress))
+    progress = _with_prepared(progress, prepared.values())
+    side, number = _side(progress), _number(progress)
+    after = progress.round if progress.phase == "report" else number - 1
+    progress = replace(progress, pending=record(after, replies, list(side.active)))
     try:
         side.close()
     except FederationError as error:
@@ -132,10 +151,8 @@ def _summed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 
 def _confirmed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     """Everybody who signed the request is to see that a majority did; too few, and it is abandoned."""
-    side, number = _side(progress), progress.round
-    side = side.confirmed(
-        _said_by(name, reply, Confirmation) for name, reply in replies.items() if reply.secure
-    )
+    progress, confirmed = _heard(progress, replies, partial(_said_by, Confirmation))
+    side, number = _side(progress).confirmed(confirmed.values()), progress.round
     signed, needed = {each.hospital for each in side.confirmations}, side.roster.quorum
     if len(signed) < needed:
         missing = ", ".join(name for name in side.active if name not in signed)
@@ -146,17 +163,17 @@ def _confirmed(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
 
 def _unmasked(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Progress:
     """The sum in the clear goes into the state; with too few shares it is abandoned."""
+    progress, answers = _heard(progress, replies, partial(_said_by, Unmasking))
     side, number, plan = _side(progress), progress.round, _plan(progress)
     try:
-        # Whoever sat the sum out has nothing to say.
-        words = side.finish(
-            _said_by(name, reply, Unmasking) for name, reply in replies.items() if reply.secure
-        )
+        unmasked = side.finish(answers.values())
     except FederationError as error:
         silent = ", ".join(name for name in side.active if name not in replies)
         blamed = f"round {number}: {silent} did not help to unmask: " if silent else ""
         return _abandon(progress, number, f"{blamed}{error}")
-    chosen = Encoding.for_plan(plan, len(side.roster.names), side.roster.fewest, counting=number == 0)
+    for name in unmasked.liars:
+        progress = _refuse(progress, name, FederationError(f"{name} sent false shares: done without them"))
+    words, chosen = unmasked.words, _encoding(progress, number)
     metrics = 2 * len(progress.summed)
     summed = _means(progress.summed, chosen.for_metrics().decode(words[words.size - metrics :]))
     total = Total(chosen.decode(words[: words.size - metrics]), len(side.active))
@@ -211,6 +228,75 @@ def _open(progress: Progress, number: int) -> Progress:
     return replace(progress, phase="train", round=number)
 
 
+def _encoding(progress: Progress, number: int) -> Encoding:
+    """How the numbers of that sum became words; the hospitals find the same."""
+    study, plan, side = progress.study, _plan(progress), _side(progress)
+    task = find(study.task, study.task_version)
+    published = learner_for(task, study).publish(progress.state)
+    return words_of_sum(study, plan, task, side.roster, published, counting=number == 0)
+
+
+def _check_shape(progress: Progress, reply: Reply, words: Words) -> None:
+    """Raises FederationError unless there are as many words as the sum has, of their width.
+
+    How many values a task's own learner gives is not known before the first reply.
+    """
+    number = _number(progress)
+    expected, dtype = _values(progress, number), _encoding(progress, number).dtype
+    if expected is not None:
+        expected += 2 * len(reply.summed)
+    if words.dtype != dtype or words.ndim != 1 or expected not in (None, words.size):
+        raise FederationError(
+            f"{reply.hospital} sent {words.size} words of {words.dtype} where "
+            f"{'others' if expected is None else expected} of {dtype} were expected: refused"
+        )
+
+
+def _values(progress: Progress, number: int) -> int | None:
+    """How many values are summed, metrics apart; None where only the task's own learner knows."""
+    study, state = progress.study, progress.state
+    if number == 0 or number > study.rounds:
+        return 1 if number == 0 else 0
+    if find(study.task, study.task_version).learner is not None:
+        return None
+    if _plan(progress).noise == "distributed":
+        return state.model.size
+    payload = STRATEGIES[study.training.strategy].payload_like(state)
+    return sum(values.size for values in payload.values()) + 1  # and the weight
+
+
+def _refuse(progress: Progress, name: str, error: LaennecError) -> Progress:
+    """Go on without what that hospital sent, and say so."""
+    return replace(progress, secure=_side(progress).refuse(_number(progress), name, str(error)))
+
+
+def _heard(
+    progress: Progress, replies: Mapping[str, Reply], read: Callable[[str, Reply], Message]
+) -> tuple[Progress, dict[str, Message]]:
+    """What those say who say anything; whoever cannot be read, or lies, is left out by name."""
+    heard: dict[str, Message] = {}
+    for name, reply in replies.items():
+        try:
+            if reply.secure:  # whoever sat the sum out has nothing to say of it
+                heard[name] = read(name, reply)
+        except (FederationError, PrivacyError) as error:
+            progress = _refuse(progress, name, error)
+    return progress, heard
+
+
+def _joined(progress: Progress, name: str, reply: Reply) -> Joined:
+    joined = _read(name, reply, Joined)
+    _own(joined.endorsement, name)
+    check_prepared(_side(progress).roster, _own(joined.preparation, name))
+    return joined
+
+
+def _preparation(progress: Progress, name: str, reply: Reply) -> Preparation:
+    preparation = _said_by(Preparation, name, reply)
+    check_prepared(_side(progress).roster, preparation)
+    return preparation
+
+
 def _read(name: str, reply: Reply, kind: type[Message]) -> Message:
     """What a hospital says; raises FederationError naming it where that cannot be read."""
     try:
@@ -219,7 +305,7 @@ def _read(name: str, reply: Reply, kind: type[Message]) -> Message:
         raise FederationError(f"hospital {name}: {error}") from error
 
 
-def _said_by(name: str, reply: Reply, kind: type[Spoken]) -> Spoken:
+def _said_by(kind: type[Spoken], name: str, reply: Reply) -> Spoken:
     """The same, of a message that speaks for the hospital that sent it."""
     return _own(_read(name, reply, kind), name)
 

@@ -16,7 +16,12 @@ from flwr.app import ConfigRecord, RecordDict
 
 from ground.arrays import Array, Arrays, Words
 from ground.errors import FederationError, LaennecError, by_name
+from privacy.plan import PrivacyPlan
+from privacy.secagg import Encoding, Roster
+from privacy.secagg.encoding import SMALL
 from tasks.carried import pack_arrays, unpack_array
+from tasks.contract import Task
+from tasks.study import Study
 
 Phase = Literal["enrol", "roster", "count", "train", "confirm", "unmask", "report"]
 SAME_VERSION = "coordinator and hospital need the same version of Laennec"
@@ -129,6 +134,28 @@ class Reply:
     def problem(self) -> LaennecError | None:
         """The error that the hospital reports, of the kind that it was there."""
         return None if self.error is None else by_name(self.error[0])(self.error[1])
+
+
+def words_of_sum(
+    study: Study, plan: PrivacyPlan, task: Task, roster: Roster, published: Arrays, *, counting: bool
+) -> Encoding:
+    """How the numbers of a secure sum become words: hospital and coordinator both find it here.
+
+    A patient moves weight · change of local training by at most learning rate · steps · clip / sampling rate,
+    and SCAFFOLD's control variates by clip / sampling rate.
+    """
+    hospitals, fewest, values = len(roster.names), roster.fewest, _values(published)
+    if counting or plan.noise == "distributed" or task.learner is not None or values <= SMALL:
+        return Encoding.for_plan(plan, hospitals, fewest, counting=counting, values=values)
+    training, unit = study.training, plan.clip / plan.sampling_rate
+    whole = training.local_steps * training.learning_rate
+    noise = min(whole, 1.0) / math.sqrt(training.local_steps) * plan.noise_multiplier * unit
+    return Encoding.for_released(max(whole, 1.0) * unit, noise, hospitals)
+
+
+def _values(published: Arrays) -> int:
+    """How many values a clipped gradient has: as many as the model."""
+    return published["model"].size if "model" in published else 1
 
 
 def packer(instruction: Instruction) -> Callable[[str | None], RecordDict]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from ground.errors import PrivacyError
 from privacy.secagg.graph import COMPLETE, least_sum, least_threshold, neighbourhoods
 from privacy.secagg.identity import (
@@ -15,8 +17,9 @@ from privacy.secagg.identity import (
     check_endorsement,
     check_preparation,
 )
+from privacy.secagg.keys import agree
 from privacy.secagg.stories import needs_confirmation, quorum
-from privacy.secagg.wire import Announcement, Floor, Opening, Roster, UnmaskRequest
+from privacy.secagg.wire import Announcement, Floor, Opening, Preparation, Roster, UnmaskRequest
 
 
 def check_roster(
@@ -28,6 +31,11 @@ def check_roster(
     listed = roster.by_name.get(mine.hospital)
     if listed is None or (listed.identity, listed.sealing) != (mine.identity, mine.sealing):
         raise PrivacyError("the roster lists this hospital with other keys than its own: refused")
+    if listed.colluders != mine.colluders:
+        raise PrivacyError(
+            f"the roster says that this hospital reckons with {listed.colluders} colluding hospitals, and it "
+            f"said {mine.colluders}: refused"
+        )
     for each in roster.announcements:
         check_announcement(study, each)
         known = mine.identity if each.hospital == mine.hospital else peers.get(each.hospital)
@@ -93,6 +101,16 @@ def check_opening(roster: Roster, opening: Opening, hospital: str, public: bytes
         if each.hospital == hospital and each.public != public:
             raise PrivacyError(f"round {number} lists this hospital with another key than its own: refused")
     _check_enough(roster, hospital, names, f"round {number} is opened with")
+
+
+def check_prepared(roster: Roster, preparation: Preparation) -> None:
+    """What would have everybody refuse a round: the coordinator then opens it without that hospital."""
+    check_preparation(roster, preparation)
+    name = preparation.hospital
+    agree(X25519PrivateKey.generate(), preparation.public, name)
+    readers = set(neighbourhoods(roster.names, roster.digest)[name]) - {name}
+    if preparation.sealed.keys() != readers:
+        raise PrivacyError(f"{name} sealed shares for others than its neighbours: refused")
 
 
 def check_endorsements(roster: Roster, opening: Opening) -> None:

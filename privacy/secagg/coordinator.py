@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 from ground.arrays import Words
 from ground.errors import FederationError, PrivacyError, UsageError
-from privacy.secagg import keys, masks, sharing
+from privacy.secagg import keys, masks
 from privacy.secagg.graph import COMPLETE, fewest_in_a_sum, least_threshold, neighbourhoods
 from privacy.secagg.identity import check_confirmation
+from privacy.secagg.restoring import restore
 from privacy.secagg.stories import needs_confirmation, quorum
 from privacy.secagg.wire import (
     Announcement,
@@ -23,6 +25,7 @@ from privacy.secagg.wire import (
     Endorsement,
     Opening,
     Preparation,
+    Refusal,
     Roster,
     Unmasking,
     UnmaskRequest,
@@ -39,6 +42,15 @@ class Kept(Wire):
     opening: Opening | None
     active: tuple[str, ...]
     confirmations: tuple[Confirmation, ...]
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unmasked:
+    """A sum in the clear, and who sent false shares, which were done without."""
+
+    words: Words
+    liars: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class CoordinatorSide:
         active: whose words are in the sum so far.
         confirmations: their signatures under the unmask request, where the roster asks for them.
         total: the sum of the masked words; the one array that is changed in place.
+        refusals: whose messages were refused, in which round and why.
 
     """
 
@@ -63,25 +76,30 @@ class CoordinatorSide:
     active: tuple[str, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     total: Words | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     @staticmethod
     def begin(
         study: str, announcements: Iterable[Announcement], fewest: int, colluders: int = 1
     ) -> CoordinatorSide:
-        """Draw up the roster: the least threshold that hospitals with such colluders accept, or `fewest`.
+        """Draw up the roster: the least threshold that all these hospitals accept, or `fewest`.
 
-        Raises UsageError where there are too few hospitals for a sum that hides each, or a name comes twice.
+        It reckons with `colluders`, or with as many as the hospital that fears most of them says. Raises
+        UsageError where there are too few hospitals for a sum that hides each, or a name comes twice.
         """
         listed = tuple(sorted(announcements, key=lambda each: each.hospital))
         for one, other in pairwise(each.hospital for each in listed):
             if one == other:
                 raise UsageError(f"{one} announced itself twice: two hospitals need two names")
+        colluders = max(colluders, *(each.colluders for each in listed), 0)
         threshold = least_threshold(len(listed), colluders)
         fewest = fewest_in_a_sum(len(listed), fewest, colluders)
         if len(listed) < fewest:
+            feared = [each.hospital for each in listed if each.colluders == colluders > 1]
+            says = f"; {', '.join(feared)} reckons with {colluders} colluding hospitals" if feared else ""
             raise UsageError(
                 f"{len(listed)} hospitals are too few for secure aggregation, which asks for at least "
-                f"{fewest} here: wait for more, or set secure-aggregation = false"
+                f"{fewest} here{says}: wait for more, or set secure-aggregation = false"
             )
         if len(listed) <= COMPLETE:
             threshold = fewest  # then no lie gets by with fewer shares than hospitals
@@ -104,6 +122,7 @@ class CoordinatorSide:
             opening=self.opening,
             active=self.active,
             confirmations=self.confirmations,
+            refusals=self.refusals,
         )
         return kept.to_text()
 
@@ -119,7 +138,12 @@ class CoordinatorSide:
             kept.active,
             kept.confirmations,
             total,
+            kept.refusals,
         )
+
+    def refuse(self, number: int, hospital: str, why: str) -> CoordinatorSide:
+        """With a note that a message of that hospital was refused; the round goes on without it."""
+        return replace(self, refusals=(*self.refusals, Refusal(round=number, hospital=hospital, why=why)))
 
     def endorsed(self, endorsements: Iterable[Endorsement]) -> CoordinatorSide:
         """With the hospitals' signatures under the roster."""
@@ -199,59 +223,64 @@ class CoordinatorSide:
                 sound.append(each)
         return replace(self, confirmations=tuple(sorted(sound, key=lambda each: each.hospital)))
 
-    def finish(self, unmaskings: Iterable[Unmasking]) -> Words:
+    def finish(self, unmaskings: Iterable[Unmasking]) -> Unmasked:
         """Take the masks off the sum, in place, and give it.
 
-        Raises FederationError where too few shares came back, or shares of another key; the sum then stays
-        masked and is discarded.
+        Raises FederationError where too few genuine shares came back; the sum then stays masked and is
+        discarded.
         """
         request, opening = self.close(), self._opened()
         answers = {each.hospital: each for each in unmaskings if each.round == opening.round}
         around = neighbourhoods(self.roster.names, self.roster.digest)
         publics = {each.hospital: each.public for each in opening.preparations}
-        # Every secret is restored before a mask comes off: too few or false shares leave the sum as it was.
-        self_secrets = {
-            name: self._restore(name, around[name], {h: a.self_masks for h, a in answers.items()})
-            for name in request.active
-        }
-        key_secrets = {
-            name: self._restore(name, around[name], {h: a.mask_keys for h, a in answers.items()})
-            for name in request.dropped
-            if any(peer in request.active for peer in around[name])
-        }
-        privates = {n: keys.mask_key(self.roster, opening.round, s) for n, s in key_secrets.items()}
-        for name, private in privates.items():
-            if keys.public_half(private) != publics[name]:
-                raise FederationError(
-                    f"round {opening.round}: the shares of {name} are not of its key: abandoned"
-                )
-        commitments = {each.hospital: each.commitment for each in opening.preparations}
-        for name, secret in self_secrets.items():
-            if keys.commitment(self.roster, opening.round, name, secret) != commitments[name]:
-                raise FederationError(
-                    f"round {opening.round}: the shares of {name} are not of its self mask: abandoned"
-                )
+        # Every secret is restored before a mask comes off: too few genuine shares leave the sum as it was.
+        dropped = [name for name in request.dropped if any(peer in request.active for peer in around[name])]
+        secrets, liars = self._restore(answers, request.active, dropped)
         total = self.total
         if total is None:
             raise FederationError(f"round {opening.round}: no words were received")
-        for name, secret in self_secrets.items():
-            masks.apply(total, keys.self_key(self.roster, opening.round, name, secret), subtract=True)
-        for name, private in privates.items():
+        for name in request.active:
+            masks.apply(total, keys.self_key(self.roster, opening.round, name, secrets[name]), subtract=True)
+        for name in dropped:
+            private = keys.mask_key(self.roster, opening.round, secrets[name])
             for peer in around[name]:
                 if peer in request.active:
                     key = keys.pair_key(self.roster, opening.round, name, peer, private, publics[peer])
                     masks.apply(total, key, subtract=peer < name)
-        return total
+        return Unmasked(total, tuple(sorted(liars)))
 
     def _restore(
-        self, name: str, holders: tuple[str, ...], answers: Mapping[str, Mapping[str, bytes]]
-    ) -> bytes:
-        shares = {
-            holder: answers[holder][name]
-            for holder in holders
-            if holder in answers and name in answers[holder]
-        }
-        return sharing.combine(shares, self.roster.threshold, holders, name)
+        self, answers: Mapping[str, Unmasking], active: Iterable[str], dropped: Iterable[str]
+    ) -> tuple[dict[str, bytes], set[str]]:
+        """The self masks of the active, the mask keys of the dropped, and who sent false shares of them."""
+        around = neighbourhoods(self.roster.names, self.roster.digest)
+        prepared = {each.hospital: each for each in self._opened().preparations}
+        secrets: dict[str, bytes] = {}
+        liars: set[str] = set()
+        wanted = [(name, "self mask") for name in active] + [(name, "key") for name in dropped]
+        for name, what in wanted:
+            given = {h: a.self_masks if what == "self mask" else a.mask_keys for h, a in answers.items()}
+            shares = {h: given[h][name] for h in around[name] if name in given.get(h, ())}
+            check = self._is_self_mask if what == "self mask" else self._is_key
+            restored = restore(
+                shares,
+                self.roster.threshold,
+                around[name],
+                partial(check, prepared[name]),
+                whose=name,
+                what=what,
+                suspects=liars,
+            )
+            secrets[name] = restored.secret
+            liars |= restored.liars
+        return secrets, liars
+
+    def _is_self_mask(self, prepared: Preparation, secret: bytes) -> bool:
+        made = keys.commitment(self.roster, prepared.round, prepared.hospital, secret)
+        return made == prepared.commitment
+
+    def _is_key(self, prepared: Preparation, secret: bytes) -> bool:
+        return keys.public_half(keys.mask_key(self.roster, prepared.round, secret)) == prepared.public
 
     def _enough(self, names: Iterable[str]) -> bool:
         """Enough for the sum, and around each of them for its secrets to be restored."""

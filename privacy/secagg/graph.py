@@ -63,8 +63,11 @@ def least_sum(hospitals: int, colluders: int) -> int:
 
 
 def fewest_in_a_sum(hospitals: int, minimum: int, colluders: int = 1) -> int:
-    """What a coordinator asks for, where the study asks for `minimum` hospitals in a sum."""
-    return max(3, minimum, least_sum(hospitals, colluders))
+    """What a coordinator asks for, where the study asks for `minimum` hospitals in a sum.
+
+    However few there are, two of them do not collude: else the sum would show one alone.
+    """
+    return max(3, minimum, colluders + 2, least_sum(hospitals, colluders))
 
 
 @lru_cache(maxsize=64)

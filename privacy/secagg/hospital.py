@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Self
+from contextlib import suppress
+from typing import Annotated, Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import Field
@@ -63,6 +64,7 @@ class HospitalSide(Wire):
         study: digest of the study.
         hospital: this hospital's name.
         sealing: private half of the key under which shares are sealed for it.
+        colluders: how many others it says may collude.
         roster: once it was joined.
         prepared: round -> this hospital's secrets.
         own: round -> the shares of its own secrets that it keeps itself.
@@ -73,19 +75,20 @@ class HospitalSide(Wire):
     study: str
     hospital: str
     sealing: Key = Field(repr=False)
+    colluders: Annotated[int, Field(ge=0)] = 1
     roster: Roster | None = None
     prepared: dict[RoundNumber, Pair] = Field(default_factory=dict, repr=False)
     own: dict[RoundNumber, Pair] = Field(default_factory=dict, repr=False)
     open: Round | None = None
 
     @classmethod
-    def begin(cls, study: str, hospital: str) -> Self:
+    def begin(cls, study: str, hospital: str, colluders: int = 1) -> Self:
         """A fresh key for this study."""
-        return cls(study=study, hospital=hospital, sealing=os.urandom(32))
+        return cls(study=study, hospital=hospital, sealing=os.urandom(32), colluders=colluders)
 
     def announce(self, identity: Identity) -> Announcement:
-        """This hospital's keys, signed."""
-        return identity.announce(self.study, self.hospital, keys.public_half(self._sealing))
+        """This hospital's keys and fears, signed."""
+        return identity.announce(self.study, self.hospital, keys.public_half(self._sealing), self.colluders)
 
     def join(
         self, roster: Roster, identity: Identity, peers: Mapping[str, bytes], floor: Floor
@@ -157,7 +160,8 @@ class HospitalSide(Wire):
     def mask(self, opening: Opening, words: Words) -> Self:
         """Mask the words in place for the round that is opened, and forget how.
 
-        Raises PrivacyError, with the words untouched, where the opening is not sound.
+        Whose shares do not open here is still masked with, but not helped to unmask: that only makes less
+        known. Raises PrivacyError, with the words untouched, where the opening is not sound.
         """
         private = self.check(opening, opening.round)
         roster, number = self.joined, opening.round
@@ -167,9 +171,17 @@ class HospitalSide(Wire):
             peer = each.hospital
             if peer == self.hospital or peer not in self._neighbourhood():
                 continue
-            plain = self._unseal(each, roster)
-            held[peer] = Pair(mask_key=plain[: sharing.SECRET], self_mask=plain[sharing.SECRET :])
+            with suppress(
+                PrivacyError
+            ):  # others hold shares of this peer too, and the threshold of them will do
+                plain = self._unseal(each, roster)
+                held[peer] = Pair(mask_key=plain[: sharing.SECRET], self_mask=plain[sharing.SECRET :])
             pair_keys[peer] = keys.pair_key(roster, number, self.hospital, peer, private, each.public)
+        if len(held) < roster.threshold:
+            raise PrivacyError(
+                f"round {number} brings this hospital the shares of {len(held)} hospitals that open here, "
+                f"itself among them, where {roster.threshold} are the least: refused"
+            )
         own_mask = self.prepared[number].self_mask
         masks.apply(words, keys.self_key(roster, number, self.hospital, own_mask))
         for peer, key in pair_keys.items():
@@ -182,6 +194,14 @@ class HospitalSide(Wire):
                 "own": {r: s for r, s in self.own.items() if r > number},
             }
         )
+
+    @property
+    def unopened(self) -> tuple[str, ...]:
+        """Whose shares did not open here in the round that is open."""
+        if self.open is None:
+            return ()
+        near = self._neighbourhood()
+        return tuple(n for n in self.open.participants if n in near and n not in self.open.held)
 
     def confirm(self, request: UnmaskRequest, identity: Identity) -> tuple[Self, Confirmation]:
         """Sign the request that was shown, before it is answered: from now on no other one of this round is.

@@ -47,11 +47,15 @@ class Identity:
         """The public half, 32 bytes: what other hospitals know this one by."""
         return self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
-    def announce(self, study: str, hospital: str, sealing: bytes) -> Announcement:
-        """This hospital's sealing key for the study, signed."""
-        said = _announced(study, hospital, sealing)
+    def announce(self, study: str, hospital: str, sealing: bytes, colluders: int = 1) -> Announcement:
+        """This hospital's sealing key for the study and how many colluders it fears, signed."""
+        said = _announced(study, hospital, sealing, colluders)
         return Announcement(
-            hospital=hospital, identity=self.public, sealing=sealing, signature=self._private.sign(said)
+            hospital=hospital,
+            identity=self.public,
+            sealing=sealing,
+            colluders=colluders,
+            signature=self._private.sign(said),
         )
 
     def endorse(self, roster: Roster, hospital: str) -> Endorsement:
@@ -69,7 +73,7 @@ class Identity:
 
 def check_announcement(study: str, announcement: Announcement) -> None:
     """Raises PrivacyError unless the identity that it names signed it for this study."""
-    said = _announced(study, announcement.hospital, announcement.sealing)
+    said = _announced(study, announcement.hospital, announcement.sealing, announcement.colluders)
     _verify(announcement.identity, announcement.signature, said, announcement.hospital, "its keys")
 
 
@@ -112,8 +116,8 @@ def _verify(identity: bytes, signature: bytes, said: bytes, hospital: str, what:
         ) from None
 
 
-def _announced(study: str, hospital: str, sealing: bytes) -> bytes:
-    return statement("announcement", study, hospital, sealing.hex())
+def _announced(study: str, hospital: str, sealing: bytes, colluders: int) -> bytes:
+    return statement("announcement", study, hospital, sealing.hex(), colluders)
 
 
 def _endorsed(roster: Roster) -> bytes:

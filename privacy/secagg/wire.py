@@ -62,11 +62,22 @@ class Floor(Wire):
 
 
 class Announcement(Wire):
-    """A hospital's keys for one study: who it is, and under which key shares are sealed for it."""
+    """A hospital's keys for one study, and what it fears.
+
+    Attributes:
+        hospital: its name.
+        identity: by whom it is known.
+        sealing: public half of the key under which shares are sealed for it.
+        colluders: how many others may help a lying coordinator without harm to it (`Floor`): the coordinator
+            reckons with the most that anybody says.
+        signature: by its identity, over study and all of this.
+
+    """
 
     hospital: str
     identity: Key
     sealing: Key
+    colluders: Annotated[int, Field(ge=0)]
     signature: Signature
 
 
@@ -177,6 +188,14 @@ class Confirmation(Wire):
 
     hospital: str
     signature: Signature
+
+
+class Refusal(Wire):
+    """A message that the coordinator did not take: whose, in which round, and why."""
+
+    round: RoundNumber
+    hospital: str
+    why: str
 
 
 class UnmaskRequest(Wire):

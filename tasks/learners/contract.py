@@ -48,6 +48,7 @@ class Contribution:
         noise: standard deviation of the noise in each value; 0 where the study asks for no privacy.
         bound: the most, in L2, that one patient moves the vector; infinite where nothing is clipped.
         releases: how many noisy sums over patients went into it, each of them accounted.
+        confined: how many values the visit's box cut before the noise; sensitive.
 
     """
 
@@ -55,6 +56,7 @@ class Contribution:
     noise: float = 0.0
     bound: float = float("inf")
     releases: int = 0
+    confined: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Visit:
         shares: how many shares of distributed noise are sure to be in the sum; each hospital adds one.
         plan: None where the study asks for no privacy.
         step: where not 0, noisy sums are to be whole numbers of it, as a secure sum adds them.
+        box: the largest |value| of a sum before its noise, of which a secure sum's words leave room.
 
     """
 
@@ -87,6 +90,7 @@ class Visit:
     shares: int
     plan: PrivacyPlan | None
     step: float = 0.0
+    box: float = float("inf")
 
 
 class Learner(Protocol):

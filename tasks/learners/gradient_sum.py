@@ -34,11 +34,12 @@ class GradientSum(GradientLearner):
         with torch_seed(seed_from(visit.stream)), PatientGradients(model, self.task.loss) as gradients:
             inputs, targets = visit.patients.batch(chosen, generator_from(visit.stream))
             total = gradients.clipped_sum(inputs, targets, plan.clip, step=visit.step)
+        total, confined = total.within(visit.box)
         noisy = add_noise(total, plan.noise_multiplier, visit.shares, visit.stream)
         kept = self.strategy.personalise(self.task, self.study.training, visit)
         # Whole steps need the bits that float32 lacks.
         vector = noisy.vector if visit.step else noisy.vector.astype(np.float32)
-        return Contribution(vector, noisy.noise, noisy.bound, releases=1), kept
+        return Contribution(vector, noisy.noise, noisy.bound, releases=1, confined=confined), kept
 
     def combine(self, state: State, total: Total) -> State:
         """One step against the mean gradient: the sum over q times the noisy count of patients."""

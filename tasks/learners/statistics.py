@@ -50,8 +50,10 @@ class Statistics:
         if plan is None:
             return Contribution(exact.vector), {self.slot: exact.vector}
         shares = visit.shares if plan.noise == "distributed" else 1
+        exact, confined = exact.within(visit.box)
         noisy = add_noise(exact, plan.count_noise_multiplier, shares, visit.stream)
-        return Contribution(noisy.vector, noisy.noise, noisy.bound, releases=1), {self.slot: noisy.vector}
+        given = Contribution(noisy.vector, noisy.noise, noisy.bound, releases=1, confined=confined)
+        return given, {self.slot: noisy.vector}
 
     def combine(self, state: State, total: Total) -> State:
         """The total in its slot."""

@@ -44,11 +44,10 @@ def send(course: Course, name: str, asked: Instruction) -> Reply:
     ("changes", "says"),
     [
         ({"least_hospitals": 4}, "sums over as few as 3 hospitals, this one insists on 4"),
-        ({"colluders": 2}, "(2 of them colluding|against 2 colluding hospitals)"),
         ({"peers": ()}, "lists cleveland, whose identity this hospital does not know"),
         ({"peers": tuple((name, "00" * 32) for name in NAMES)}, "lists cleveland with another identity"),
     ],
-    ids=["floor", "colluders", "stranger", "impostor"],
+    ids=["floor", "stranger", "impostor"],
 )
 def test_a_roster_below_a_hospital_s_own_limits_is_refused_by_its_name(
     changes: dict[str, Any], says: str, course: Course
@@ -58,6 +57,23 @@ def test_a_roster_below_a_hospital_s_own_limits_is_refused_by_its_name(
         course.run()
     assert course.asked == [("enrol", 0), ("roster", 0)]
     assert course.memory("hungary").accountant.events == ()
+
+
+def test_what_one_hospital_fears_all_sums_are_drawn_up_for(course: Course) -> None:
+    with_settings(course, "hungary", colluders=2)
+    course.run(until=("train", 1))
+    assert course.progress.secure is not None
+    roster = course.progress.secure.roster
+    assert [each.colluders for each in roster.announcements] == [1, 2, 1, 1]
+    assert (roster.fewest, roster.threshold) == (4, 4)
+    assert course.run().progress.phase == "done"
+
+
+def test_a_hospital_that_fears_more_than_it_said_refuses_the_roster(course: Course) -> None:
+    course.run(until=("roster", 0))
+    with_settings(course, "hungary", colluders=2)
+    with pytest.raises(PrivacyError, match=r"^hospital hungary: .*against 2 colluding hospitals"):
+        course.run()
 
 
 def test_more_hospitals_in_a_sum_and_more_colluders_are_what_a_study_can_ask_for(

@@ -149,7 +149,7 @@ class Federation:
         between()
         answers = [self.unmask(name, request) for name in request.active if name not in mute]
         between()
-        return self.coordinator.finish(answers)
+        return self.coordinator.finish(answers).words
 
 
 def federation(
@@ -174,7 +174,7 @@ def _federation(
     count: int, colluders: int, fewest: int, threshold: int | None, confirm: bool, study: str
 ) -> Federation:
     names = called(count)
-    sides = {name: HospitalSide.begin(study, name) for name in names}
+    sides = {name: HospitalSide.begin(study, name, colluders) for name in names}
     announcements = [side.announce(identity(name)) for name, side in sides.items()]
     coordinator = CoordinatorSide.begin(study, announcements, 0 if threshold else fewest, colluders)
     if threshold is not None:

@@ -58,7 +58,7 @@ def test_a_majority_of_signatures_is_enough() -> None:
     request = hospitals.close(unsigned=NAMES[QUORUM:])
     assert len(request.confirmations) == QUORUM
     answers = [hospitals.unmask(name, request) for name in NAMES]
-    np.testing.assert_array_equal(hospitals.coordinator.finish(answers), total(NAMES))
+    np.testing.assert_array_equal(hospitals.coordinator.finish(answers).words, total(NAMES))
 
 
 def test_signatures_under_another_request_are_refused() -> None:

@@ -62,12 +62,13 @@ def expected_digest() -> str:
     for name in NAMES:
         identity = Ed25519PrivateKey.from_private_bytes(private_bytes("identity", name))
         sealing = X25519PrivateKey.from_private_bytes(private_bytes("sealing", name)).public_key()
-        signed = identity.sign(said("announcement", STUDY, name, sealing.public_bytes_raw().hex()))
+        signed = identity.sign(said("announcement", STUDY, name, sealing.public_bytes_raw().hex(), 1))
         announcements.append(
             {
                 "hospital": name,
                 "identity": base64_of(identity.public_key().public_bytes_raw()),
                 "sealing": base64_of(sealing.public_bytes_raw()),
+                "colluders": 1,
                 "signature": base64_of(signed),
             }
         )
@@ -78,7 +79,7 @@ def expected_digest() -> str:
 
 def test_the_rosters_digest_is_the_hash_of_its_compact_json() -> None:
     assert roster().digest == expected_digest()
-    assert roster().digest == "7657d6ecc800763c9a727198b4d61bdad13df50fbb8835e79b64c8a03686dd4e"
+    assert roster().digest == "97e029e0a8413b8ad534bf42c96476816421d5b069ce5fe5ac2a3d6bdd8ae33b"
 
 
 def test_the_agreement_is_x25519_as_in_its_rfc() -> None:
@@ -95,7 +96,7 @@ def test_keys_are_derived_by_hkdf_as_in_its_rfc() -> None:
 def test_the_self_key_is_that_of_its_secret_roster_round_and_hospital() -> None:
     expected = hkdf(SECRET, said("self mask", expected_digest(), 7, "Genève"))
     assert keys.self_key(roster(), 7, "Genève", SECRET) == expected
-    assert expected.hex() == "18f4be73438af01c48517875b73e21af9ee6d39a42c76f4523dc1d0fb2c871fd"
+    assert expected.hex() == "a1b55cb0a43f3aa715bc632e7e7c8afb6e68098516b01d88ea7395e8fa4ecce3"
 
 
 def test_the_pair_key_is_that_of_the_agreement_roster_round_and_both_names() -> None:
@@ -106,20 +107,20 @@ def test_the_pair_key_is_that_of_the_agreement_roster_round_and_both_names() -> 
     assert keys.pair_key(roster(), 7, "Zürich", "Cleveland", mine, BOB_PUBLIC) == expected
     bob = X25519PrivateKey.from_private_bytes(BOB)
     assert keys.pair_key(roster(), 7, "Cleveland", "Zürich", bob, public_half(mine)) == expected
-    assert expected.hex() == "cdc30eb779749d366301bd3561c100f8df828d21cc5ac5251a35f182108cdfaf"
+    assert expected.hex() == "6e1eadcd0ca946ac748c97d8ff2cb21f9ec2bc2887e8ceeb1b465645dbe79aca"
 
 
 def test_the_envelope_key_is_that_of_the_agreement_roster_and_both_names() -> None:
     expected = hkdf(SHARED, said("envelope", expected_digest(), "Cleveland", "Zürich"))
     alice = X25519PrivateKey.from_private_bytes(ALICE)
     assert keys.envelope_key(roster(), "Zürich", "Cleveland", alice, BOB_PUBLIC) == expected
-    assert expected.hex() == "985985541fae6e27deee54f3029bf8d24f5046e3083a19a862bb4007c50bc154"
+    assert expected.hex() == "51da93eb0f29a0d07ee39d62d69d05dbd78b1f9a48e712e7d88ec3d5c6a8652d"
 
 
 def test_the_commitment_is_that_of_the_self_mask_its_roster_round_and_hospital() -> None:
     expected = hkdf(SECRET, said("commitment to a self mask", expected_digest(), 7, "Genève"))
     assert keys.commitment(roster(), 7, "Genève", SECRET) == expected
-    assert expected.hex() == "474894e9210fef588ca842d6dfa723d0becdb433294923465b34343d94a963bd"
+    assert expected.hex() == "dc06076b5584590145d660c1c8f2292da8e30ffbf3f10a8499241324b927fecc"
 
 
 def test_a_preparation_is_signed_over_roster_hospital_round_key_and_commitment() -> None:
@@ -166,6 +167,6 @@ def test_the_words_of_a_mask_are_the_key_stream_in_little_endian_order() -> None
     assert (
         wide.tolist()
         == [int.from_bytes(stream[i : i + 8], "little") for i in (0, 8)]
-        == [646980845318035903, 3125663754632340977]
+        == [4506800692652976360, 2751417311182308844]
     )
     assert narrow.tolist() == [int.from_bytes(stream[i : i + 4], "little") for i in range(0, 16, 4)]

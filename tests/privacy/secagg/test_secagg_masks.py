@@ -21,13 +21,14 @@ KEY = bytes(range(32))
 WIDTHS = [np.uint32, np.uint64]
 # Every field of every message: a number of patients, a metric or a weight would be a new one.
 FIELDS = {
-    "Announcement": {"hospital", "identity", "sealing", "signature"},
+    "Announcement": {"hospital", "identity", "sealing", "colluders", "signature"},
     "Confirmation": {"hospital", "signature"},
     "Endorsement": {"hospital", "signature"},
-    "Floor": {"hospitals", "colluders"},  # a hospital's own setting: it does not travel
+    "Floor": {"hospitals", "colluders"},  # a hospital's own setting: of it only the announced number travels
     "Joined": {"endorsement", "preparation"},
     "Opening": {"round", "preparations", "endorsements"},
     "Preparation": {"hospital", "round", "public", "commitment", "signature", "sealed"},
+    "Refusal": {"round", "hospital", "why"},  # the coordinator's own note
     "Roster": {"study", "announcements", "threshold", "fewest", "quorum"},
     "UnmaskRequest": {"roster", "round", "active", "dropped", "confirmations"},
     "Unmasking": {"hospital", "round", "self_masks", "mask_keys"},

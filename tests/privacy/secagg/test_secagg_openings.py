@@ -152,12 +152,34 @@ def test_a_round_of_too_few_for_the_sum_or_for_the_threshold_is_refused(threshol
     refused(hospitals.sides[FIRST], few, f"where {fewest} and {threshold} are the least")
 
 
-def test_a_peer_whose_shares_were_withheld_is_refused_by_name() -> None:
+def without_shares_of(opening: Opening, *names: str) -> Opening:
+    for name in names:
+        opening = with_preparation(opening, altered(prepared(opening, name), sealed={}))
+    return opening
+
+
+def test_a_peer_whose_shares_were_withheld_is_named_and_the_sum_is_exact_without_them() -> None:
+    hospitals = federation(4)
+    hospitals.prepare(1)
+    hospitals.begin_round(1, without_shares_of(hospitals.open(1), SECOND))
+    assert [side.unopened for side in hospitals.sides.values()] == [(SECOND,), (), (SECOND,), (SECOND,)]
     hospitals = federation(4)
     hospitals.prepare(1)
     opening = hospitals.open(1)
-    withheld = altered(prepared(opening, SECOND), sealed={})
-    refused(hospitals.sides[FIRST], with_preparation(opening, withheld), "hospital-01 sent this hospital no")
+    for name in NAMES:  # hospital-00 alone holds no share of hospital-01
+        hospitals.mask(name, without_shares_of(opening, SECOND) if name == FIRST else opening)
+    hospitals.collect(NAMES)
+    request = hospitals.close()
+    answers = [hospitals.unmask(name, request) for name in NAMES]
+    assert SECOND not in answers[0].self_masks
+    np.testing.assert_array_equal(hospitals.coordinator.finish(answers).words, total(NAMES))
+
+
+def test_where_fewer_shares_open_than_the_threshold_the_round_is_refused() -> None:
+    hospitals = federation(4)
+    hospitals.prepare(1)
+    opening = without_shares_of(hospitals.open(1), SECOND, THIRD)
+    refused(hospitals.sides[FIRST], opening, "the shares of 2 hospitals that open here, itself among them, w")
 
 
 @pytest.mark.parametrize("source", ["another round", "another study", "another reader", "another sender"])
@@ -175,7 +197,10 @@ def test_sealed_shares_of_another_place_do_not_open(source: str) -> None:
         "another sender": prepared(opening, THIRD).sealed[FIRST],
     }[source]
     replayed = with_preparation(opening, altered(own, sealed={FIRST: sealed}))
-    refused(hospitals.sides[FIRST], replayed, "the shares of hospital-01 do not open here")
+    opened = hospitals.sides[FIRST].mask(replayed, values(FIRST))
+    assert opened.unopened == (SECOND,)
+    assert opened.open is not None
+    assert SECOND not in opened.open.held
 
 
 def test_a_peer_whose_key_shares_no_secret_is_refused_by_name() -> None:
@@ -202,4 +227,4 @@ def test_different_participants_shown_to_different_hospitals_end_in_noise() -> N
     # Even answers to what each was shown leave the mask that FIRST never put on.
     answers = [hospitals.unmask(FIRST, altered(honest, dropped=()))]
     answers += [hospitals.unmask(name, honest) for name in hospitals.names[1:5]]
-    assert not (hospitals.coordinator.finish(answers) == total(hospitals.names[:5])).any()
+    assert not (hospitals.coordinator.finish(answers).words == total(hospitals.names[:5])).any()

@@ -158,7 +158,7 @@ def test_a_vector_that_comes_too_late_changes_the_sum_into_noise_if_it_is_added(
 def test_the_sum_without_the_late_hospital_is_exact() -> None:
     hospitals = masked()
     answers = everything_legal(hospitals)
-    np.testing.assert_array_equal(hospitals.coordinator.finish(answers), total(NAMES[:4]))
+    np.testing.assert_array_equal(hospitals.coordinator.finish(answers).words, total(NAMES[:4]))
 
 
 def test_unmasked_and_unasked_the_total_is_noise() -> None:
