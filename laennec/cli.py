@@ -17,6 +17,7 @@ from ground.errors import LaennecError, UsageError
 from laennec import screen
 from laennec.audit_cli import audit
 from laennec.hospital_cli import hospital
+from laennec.patients_cli import patients
 
 if TYPE_CHECKING:
     from client.hospital import Settings
@@ -217,29 +218,7 @@ def tasks(
         show_one(find(name), json=json)
 
 
-@app.command()
-def patients(
-    task: Annotated[str, typer.Argument(help="The task whose simulator is used.", show_default=False)],
-    stratum: Annotated[str, typer.Option(help="Which group of patients.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder to write into.", show_default=False)],
-    count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
-    json: Json = False,
-) -> None:
-    """Digital patients, with labels and recipes, in a layout that --data takes."""
-    from deploy.digital import write_patients
-    from tasks.registry import find
-
-    _check_folder(out)
-    table = write_patients(find(task), stratum, count, seed, stratum, out)
-    if json:
-        screen.print_json(
-            {"task": task, "stratum": stratum, "count": count, "seed": seed, "table": str(table)}
-        )
-        return
-    screen.out.print(f"{count} digital patients: {table}, recipes beside it.", soft_wrap=True)
-
-
+app.command()(patients)
 app.command()(audit)
 
 

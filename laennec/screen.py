@@ -45,6 +45,21 @@ def print_json(values: object) -> None:
     print(json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False))  # noqa: T201
 
 
+@contextmanager
+def bar(label: str, total: int, unit: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar for `total` things; calling what it gives says that one more is done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, disable=quiet) as bars:
+        task = bars.add_task(label, total=total)
+        yield lambda: bars.advance(task)
+
+
 def number(value: float | None) -> str:
     """Three decimals, or a dash for what is undefined."""
     return "–" if value is None else f"{value:.3f}"

@@ -31,6 +31,10 @@ class Recipe:
         """One line of JSON, keys sorted: equal recipes, equal text."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
+    def digest(self) -> str:
+        """SHA-256 of the canonical text, in hexadecimal: names the patient without naming anybody."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
     def entropy(self) -> int:
-        """128 bits that seed the simulator's generator: SHA-256 of the canonical text."""
-        return int.from_bytes(hashlib.sha256(self.canonical().encode()).digest()[:16], "big")
+        """128 bits that seed the simulator's generator: the first half of the digest."""
+        return int(self.digest()[:32], 16)

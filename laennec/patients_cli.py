@@ -1,0 +1,114 @@
+"""`laennec patients`: digital patients on disk, tables for a task or whole hearts for a cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ground.errors import UsageError
+from laennec import screen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simulation.heart.export.cohort import Wanted
+    from simulation.recipe import Recipe
+
+ONLY_HEARTS = "Hearts only: "
+
+
+def patients(
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="The task whose simulator is used, or a cohort of hearts: infarct, ventricle-segmentation.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write into.", show_default=False)],
+    stratum: Annotated[
+        str | None,
+        typer.Option(
+            help="Which group of patients. Hearts: KEY=VALUE, comma between, of group, territory, segments, "
+            "age, scanner; what is left out is drawn, as in territory=LAD,age=scar.",
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="How many. Default: 100, hearts 10.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = 1,
+    dicom: Annotated[bool, typer.Option("--dicom", help=ONLY_HEARTS + "the cine as DICOM.")] = False,
+    enhancement: Annotated[
+        bool, typer.Option("--lge", help=ONLY_HEARTS + "late gadolinium enhancement too.")
+    ] = False,
+    randomise: Annotated[
+        bool, typer.Option("--randomise", help=ONLY_HEARTS + "grey values at random, to train on.")
+    ] = False,
+    slices: Annotated[int, typer.Option(min=1, max=30, help=ONLY_HEARTS + "short-axis slices.")] = 10,
+    phases: Annotated[int, typer.Option(min=2, max=100, help=ONLY_HEARTS + "phases of the cycle.")] = 20,
+    workers: Annotated[int, typer.Option(min=1, help=ONLY_HEARTS + "processes; the files are the same.")] = 1,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")
+    ] = False,
+) -> None:
+    """Digital patients, with labels and recipes. The same recipe, the same bytes.
+
+    Tables (a task's name) come in a layout that --data takes. Hearts (a cohort's name) come as NIfTI or DICOM
+    with labels, strains, volumes, an electrocardiogram, a contact sheet and a heart that beats.
+    """
+    from simulation.heart.strata import COHORTS
+
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path}: is a file: give a folder with --out")
+    if task not in COHORTS:
+        if dicom or enhancement or randomise:
+            raise UsageError(
+                f"--dicom, --lge and --randomise are for hearts ({', '.join(COHORTS)}): leave out"
+            )
+        _tables(task, stratum, count or 100, seed, out, json=json)
+        return
+    from simulation.heart.export.cohort import Wanted
+    from simulation.heart.picture import Protocol
+    from simulation.heart.strata import recipes
+
+    protocol = Protocol(slices=slices, phases=phases, enhancement=enhancement, randomise=randomise)
+    made = recipes(stratum or "any", count or 10, seed, cohort=task)
+    folders = _hearts(made, out, Wanted(protocol, as_dicom=dicom), workers, quiet=json)
+    if json:
+        said = {"task": task, "stratum": made[0].stratum, "count": len(made), "seed": seed}
+        screen.print_json({**said, "patients": [str(each) for each in folders]})
+        return
+    screen.out.print(
+        f"{len(made)} digital hearts in {out}: look at contact-sheet.png and heart.gif.", soft_wrap=True
+    )
+
+
+def _hearts(recipes: Sequence[Recipe], out: Path, wanted: Wanted, workers: int, *, quiet: bool) -> list[Path]:
+    """Write them with a bar; an interrupted command says how it goes on."""
+    from simulation.heart.export.cohort import write_cohort
+
+    with screen.bar("digital hearts", len(recipes), "patients", quiet=quiet) as advanced:
+        try:
+            return write_cohort(recipes, out, wanted, advanced, workers)
+        except KeyboardInterrupt:
+            screen.err.print("Interrupted: the same command goes on from here.")
+            raise typer.Exit(130) from None
+
+
+def _tables(task: str, stratum: str | None, count: int, seed: int, out: Path, *, json: bool) -> None:
+    from deploy.digital import write_patients
+    from tasks.registry import find
+
+    found = find(task)
+    if stratum is None:
+        known = ", ".join(found.strata) or "none: this task has no simulator"
+        raise UsageError(f"which group of patients? give --stratum: the strata of {task} are {known}")
+    table = write_patients(found, stratum, count, seed, stratum, out)
+    if json:
+        screen.print_json(
+            {"task": task, "stratum": stratum, "count": count, "seed": seed, "table": str(table)}
+        )
+        return
+    screen.out.print(f"{count} digital patients: {table}, recipes beside it.", soft_wrap=True)

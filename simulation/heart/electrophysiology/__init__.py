@@ -1,0 +1,1 @@
+"""Electrical activation of the ventricles: cells, tissue, arrival times, conduction system, ECG."""

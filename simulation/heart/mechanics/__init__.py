@@ -1,0 +1,1 @@
+"""The heart's work: muscle, seventeen segments around one cavity, valves and the circulation behind them."""
