@@ -24,7 +24,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, zoom
 SIZE, SPACING = 128, 1.4
 COLUMNS, MARGIN = 8, 14
 STRATA = ("normal", "dilated", "hypertrophic", "infarct")
-SUNNYBROOK_SPACING = 1.4  # mm, about: the slices carry no spacing, their originals have 1.25 to 1.56 mm
+SUNNYBROOK_SPACING = 1.4  # mm, assumed: these slices carry no spacing
 
 
 @dataclass(frozen=True)

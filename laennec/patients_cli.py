@@ -54,8 +54,11 @@ def patients(
 ) -> None:
     """Digital patients, with labels and recipes. The same recipe, the same bytes.
 
-    Tables (a task's name) come in a layout that --data takes. Hearts (a cohort's name) come as NIfTI or DICOM
-    with labels, strains, volumes, an electrocardiogram, a contact sheet and a heart that beats.
+    Tables, for a task such as heart-disease, come in a layout that --data takes.
+
+    Hearts, for the cohorts infarct and ventricle-segmentation, come as images (NIfTI or DICOM) with labels,
+    strains, volumes, an electrocardiogram, a contact sheet and a heart that beats. For example:
+    laennec patients infarct --count 20 --stratum territory=LAD --out hearts
     """
     from simulation.heart.strata import COHORTS
 

@@ -57,7 +57,11 @@ def bar(label: str, total: int, unit: str, *, quiet: bool) -> Iterator[Callable[
     )
     with Progress(*columns, console=err, disable=quiet) as bars:
         task = bars.add_task(label, total=total)
-        yield lambda: bars.advance(task)
+        try:
+            yield lambda: bars.advance(task)
+        except BaseException:
+            bars.remove_task(task)
+            raise
 
 
 def number(value: float | None) -> str:

@@ -70,14 +70,16 @@ class Motion:
     def squares(self) -> Tensor:
         """(4, P, T, H, N) mm²: radii squared of endocardium, epicardium, RV endocardium and RV epicardium.
 
-        The first is negative below the cavity. Where there is no RV the last three agree but for its wall.
+        The first is negative below the cavity. Where there is no RV the last three agree.
         """
         ed, shift = self.anatomy, self.shift()
         endo = ed.endo_square()[:, None] / self.stretch + shift
         epi = (ed.epi**2)[:, None] / self.stretch + shift
         gap = (ed.rv**2 - ed.epi**2)[:, None]
         rv = epi + gap * self.widening[:, :, None, None]
-        wall = (ed.rv + ed.rv_wall[:, None, None]) ** 2 - ed.rv**2
+        # The RV's wall tapers with the RV: where its cavity is narrower than the wall is thick.
+        thick = torch.minimum(ed.rv_wall[:, None, None], ed.rv - ed.epi)
+        wall = (ed.rv + thick) ** 2 - ed.rv**2
         return torch.stack([endo, epi, rv, rv + wall[:, None] / self.stretch])
 
     def volumes(self) -> tuple[Tensor, Tensor]:
@@ -133,37 +135,54 @@ class Motion:
         return self.twist[:, phase, None] * share
 
     def _read(self, z: Tensor, angle: Tensor, phase: int) -> tuple[Tensor, Tensor, Tensor]:
-        """λ, Z and g at material places (P, M); λ is read as the slope of Z between rows."""
+        """λ, Z and g at material places (P, M).
+
+        Between rows λ is linear and Z its integral, a parabola, so that nothing tears where rows meet; g λ is
+        linear, as r_endo² is. Beyond the rows λ goes on as it was.
+        """
         ed = self.anatomy
         share = 1.0 + z / ed.length[:, None]
-        tables = torch.stack([self.height[:, phase], self.shift()[:, phase]], dim=1)
-        height, shift = read(tables, share, angle).unbind(1)
-        rows = ed.endo.shape[1]
-        step = (ed.length / (rows - 1))[:, None, None]
-        slope = (self.height[:, phase, 1:] - self.height[:, phase, :-1]) / step
-        row = (share * (rows - 1)).floor().clamp(0, rows - 2) / (rows - 2)
-        return read(slope[:, None], row, angle)[:, 0], height, shift
+        stretch = self.stretch[:, phase]
+        lost = self.closing[:, phase] * ed.endo_square().clamp(min=0.0)
+        tables = torch.stack([stretch, self.height[:, phase], lost], dim=1)
+        here, height, lost = read(tables, share, angle).unbind(1)
+        rows = stretch.shape[1]
+        place = (share * (rows - 1)).clamp(0, rows - 1)
+        row = place.floor().clamp(max=rows - 2)
+        change = read((stretch[:, 1:] - stretch[:, :-1])[:, None], row / (rows - 2), angle)[:, 0]
+        on = place - row
+        bend = -0.5 * ed.length[:, None] / (rows - 1) * change * on * (1.0 - on)
+        beyond = z - z.clamp(max=0.0).maximum(-ed.length[:, None])
+        return here, height + bend + beyond * here, -lost / here
 
     def _material(self, height: Tensor, angle: Tensor, phase: int) -> Tensor:
         """Heights at end-diastole (P, M) mm of what is at heights and angles of a phase."""
-        table = self.height[:, phase]
-        columns = table.shape[2]
+        table, stretch = self.height[:, phase], self.stretch[:, phase]
+        rows, columns = table.shape[1:]
         column = torch.remainder(angle * (columns / (2 * pi)), columns)
         left = column.long().clamp(max=columns - 1)
         on = column - left
         right = torch.where(left == columns - 1, 0, left + 1)
-        # Z is linear between columns as between rows: the two columns are blended, then inverted.
-        blended = torch.lerp(
-            table.transpose(1, 2).gather(1, left[..., None].expand(-1, -1, table.shape[1])),
-            table.transpose(1, 2).gather(1, right[..., None].expand(-1, -1, table.shape[1])),
-            on[..., None],
+
+        def blended(values: Tensor) -> Tensor:
+            """(P, M, H): linear between columns."""
+            across = values.transpose(1, 2)
+            low, high = (across.gather(1, each[..., None].expand(-1, -1, rows)) for each in (left, right))
+            return torch.lerp(low, high, on[..., None])
+
+        heights, stretches = blended(table), blended(stretch)
+        above = torch.searchsorted(heights, height[..., None].contiguous()).clamp(1, rows - 1)
+        (low, high), (slope, slope_above) = (
+            (each.gather(2, above - 1)[..., 0], each.gather(2, above)[..., 0])
+            for each in (heights, stretches)
         )
-        rows = table.shape[1]
-        above = torch.searchsorted(blended, height[..., None].contiguous())[..., 0].clamp(1, rows - 1)
-        low = blended.gather(2, above[..., None] - 1)[..., 0]
-        high = blended.gather(2, above[..., None])[..., 0]
-        row = above - 1 + (height - low) / (high - low)
-        return self.anatomy.length[:, None] * (row / (rows - 1) - 1.0)
+        # risen = step (slope part + (slope_above − slope) part²/2), solved for the part of a row
+        step = self.anatomy.length[:, None] / (rows - 1)
+        risen = torch.minimum((height - low).clamp(min=0.0), high - low)
+        root = (slope**2 + 2.0 * (slope_above - slope) * risen / step).clamp(min=0.0).sqrt()
+        part = 2.0 * risen / step / (slope + root)
+        beyond = (height - low - risen) / torch.where(height < low, slope, slope_above)
+        return (above[..., 0] - 1 + part) * step - self.anatomy.length[:, None] + beyond
 
     def _integral(self, square: Tensor) -> Tensor:
         patients, phases = square.shape[:2]

@@ -87,10 +87,10 @@ def live(
         function.stack(works, dtype, device), edv, wall, cavity, segments,
         infarct.contractility(), infarct.stiffness(), phases=phases, steps=steps,
     )  # fmt: skip
-    rv = _right(volumes.rv_cavity(anatomy), kept.volume)
-    motion = build_motion(
-        anatomy, kept.strain_circumferential, kept.strain_longitudinal, kept.twist, kept.volume, rv
-    )
+    # The beat fills to the anatomy's volume within a tolerance; what moves is the anatomy.
+    lv = kept.volume * (edv[:, None] / kept.volume[:, :1])
+    rv = _right(volumes.rv_cavity(anatomy), lv)
+    motion = build_motion(anatomy, kept.strain_circumferential, kept.strain_longitudinal, kept.twist, lv, rv)
     return Hearts(people, anatomy, infarct, activation, segments, works, kept, rv, motion)
 
 

@@ -29,7 +29,8 @@ SHARES = [
 BACKGROUND, RV, MYOCARDIUM, LV = 0, 1, 2, 3  # labels, in the order of ACDC (Bernard et al. 2018)
 ABOVE = 45.0  # mm of atria over the base that are drawn; their shape is assumed
 HEIGHTS = 96
-SURFACES = 6  # endocardium, epicardium, RV inside, RV outside, left atrium, right atrium
+SURFACES = 8  # endocardium, epicardium, RV inside and outside, left and right atrium inside, then outside
+ATRIAL_WALL = 2.0  # mm, assumed
 PAPILLARY = ((2.36, 4.5), (-2.1, 4.0))  # angle (rad) and radius (mm) of the two muscles; assumed
 PAPILLARY_SPAN = (0.3, 0.7)  # of the cavity's length
 
@@ -54,7 +55,7 @@ class Shells:
     """Surfaces of some phases in space.
 
     Attributes:
-        squares: (P, T, 7, K, N): mm², radii squared, negative where a surface does not reach; the last is
+        squares: (P, T, 9, K, N): mm², radii squared, negative where a surface does not reach; the last is
             not a surface but mm over the valve plane.
         low: (P,) mm, height of the first row.
         step: (P,) mm between rows.
@@ -109,7 +110,8 @@ def _shells(motion: Motion, phases: list[int]) -> Shells:
     asked = levels[:, None, None, :].expand(*sorted_heights.shape[:3], HEIGHTS).contiguous()
     above = torch.searchsorted(sorted_heights, asked).clamp(1, rows - 1)
     under = sorted_heights.gather(3, above - 1)
-    part = ((asked - under) / (sorted_heights.gather(3, above) - under)).clamp(0.0, 1.0)
+    # Below the apex squares go on falling, so that they are negative there.
+    part = ((asked - under) / (sorted_heights.gather(3, above) - under)).clamp(-2.0, 1.0)
     index = above.transpose(2, 3)[:, :, None].expand(-1, -1, 4, -1, -1)
     share = part.transpose(2, 3)[:, :, None]
     moved = torch.lerp(squares.gather(3, index - 1), squares.gather(3, index), share)
@@ -118,7 +120,8 @@ def _shells(motion: Motion, phases: list[int]) -> Shells:
     # Atria: domes over the valve plane, of the width that the base has.
     wide = squares[:, :, [0, 2], -1:]
     dome = wide * (1.0 - (over / ABOVE).clamp(0.0, 1.0) ** 2)
-    tables = torch.cat([moved, dome, over], dim=2)
+    walled = torch.where(dome > 0, (dome.clamp(min=0.0).sqrt() + ATRIAL_WALL) ** 2, -1.0)
+    tables = torch.cat([moved, dome, walled, over], dim=2)
     turn = motion.twist[:, phases, None] * (-levels / ed.length[:, None]).clamp(0.0, 1.0)[:, None]
     return Shells(_turned(tables, turn), low, step, base.mean((2, 3)))
 
@@ -160,7 +163,7 @@ def _slice(
     width = stack.spacing / supersampling[0]
     inside = _within(surfaces[..., :SURFACES], x * x + y * y, width)
     below = (surfaces[..., SURFACES] <= 0).to(inside.dtype)
-    cavity, outer, rv, rv_outer, atrium, right_atrium = inside.unbind(-1)
+    cavity, outer, rv, rv_outer, left_atrium, right_atrium, *atrial_walls = inside.unbind(-1)
     wall = (outer - cavity).clamp_(min=0.0) * below
     rv_blood = (rv - outer).clamp_(min=0.0) * below
     rv_wall = (rv_outer - torch.maximum(rv, outer)).clamp_(min=0.0) * below
@@ -169,7 +172,10 @@ def _slice(
     if papillary:
         radius = surfaces[..., 0].clamp(min=0.0).sqrt()
         muscle = cavity * _papillary(motion, shells, patient, phases, (x, y, z), radius, width)
-    atrial = torch.maximum(atrium, right_atrium - outer + atrium) * (1.0 - below)
+    # The right atrium is what its dome leaves outside the left one's wall.
+    right_atrium = (right_atrium - atrial_walls[0]).clamp_(min=0.0)
+    atrial = (left_atrium + right_atrium) * (1.0 - below)
+    rv_wall += (torch.maximum(*atrial_walls) - left_atrium - right_atrium).clamp_(min=0.0) * (1.0 - below)
     kinds = [cavity - muscle, wall, rv_blood, rv_wall, muscle, atrial]
     shares = torch.stack(kinds, dim=-1).view(*square[box].shape, len(phases), len(SHARES)).mean(2)
     result[:, SHARES, box[0], box[1]] = shares.permute(2, 3, 0, 1)
@@ -194,7 +200,7 @@ def _widest(shells: Shells, patient: int, z: Tensor) -> Tensor:
 
 
 def _read(shells: Shells, patient: int, z: Tensor, angle: Tensor) -> Tensor:
-    """(M, T, 7): the tables of all phases at places (M,), bilinear."""
+    """(M, T, 9): the tables of all phases at places (M,), bilinear."""
     squares = shells.squares[patient]
     phases, kinds, rows, columns = squares.shape
     table = squares.permute(2, 3, 0, 1).reshape(rows * columns, phases * kinds).contiguous()

@@ -11,6 +11,7 @@ on which others share the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -38,24 +39,38 @@ def window(size: int, matrix: float, taper: float, blur: float = 0.0) -> NDArray
     return np.asarray(faded, dtype=np.float64)
 
 
-def truncate(images: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
-    """Weigh the k-space of images (P, ..., Y, X), real or complex, by weights (P, Y) and (P, X)."""
-    rank = images.dim()
-    rows, columns = weights
-    rows = rows.reshape(rows.shape[0], *[1] * (rank - 3), -1, 1)
-    columns = columns.reshape(columns.shape[0], *[1] * (rank - 2), -1)
-    if images.is_complex():
-        whole: Tensor = torch.fft.ifft2(torch.fft.fft2(images) * (rows * columns))
-        return whole
-    half = columns[..., : images.shape[-1] // 2 + 1]
-    real: Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * (rows * half), s=images.shape[-2:])
-    return real
+@lru_cache(maxsize=64)
+def _spread(size: int, matrix: float, taper: float, blur: float) -> NDArray[np.float64]:
+    """(size, size): what `window` does to a row of voxels, its edge values repeated beyond the picture."""
+    kernel = np.fft.ifft(window(4 * size, matrix, taper, blur)).real
+    places, sources = np.arange(size)[:, None], np.arange(-size, 2 * size)[None]
+    wide = kernel[(places - sources) % (4 * size)].reshape(size, 3, size)
+    result = wide[:, 1].copy()
+    result[:, 0] += wide[:, 0].sum(1)
+    result[:, -1] += wide[:, 2].sum(1)
+    spread: NDArray[np.float64] = result / result.sum(1, keepdims=True)
+    return spread
+
+
+def spreads(size: int, matrix: float, taper: float, blurs: Sequence[float], like: Tensor) -> Tensor:
+    """Matrices (P, size, size) that cut the k-space of rows or columns, one per patient's blur; see `window`.
+
+    A plain FFT would let the picture's left edge ring on its right one; the body does not end there.
+    """
+    return torch.from_numpy(np.stack([_spread(size, matrix, taper, blur) for blur in blurs])).to(like)
+
+
+def truncate(images: Tensor, along_y: Tensor, along_x: Tensor) -> Tensor:
+    """Pictures (P, ..., Y, X) with their k-space cut by matrices (P, Y, Y) and (P, X, X) of `spreads`."""
+    flat = images.flatten(1, -3)
+    cut = along_y[:, None] @ (flat @ along_x[:, None].transpose(-1, -2))
+    return cut.view_as(images)
 
 
 def noise(randoms: Sequence[np.random.Generator], shape: Sequence[int], like: Tensor) -> Tensor:
-    """Standard complex normal noise (P, *shape), one patient's from that patient's generator."""
-    parts = [random.standard_normal((*shape, 2), dtype=np.float32) for random in randoms]
-    return torch.view_as_complex(torch.from_numpy(np.stack(parts)).to(like).contiguous())
+    """Standard normal noise (P, *shape), one patient's from that patient's generator."""
+    parts = [random.standard_normal(shape, dtype=np.float32) for random in randoms]
+    return torch.from_numpy(np.stack(parts)).to(like)
 
 
 def coil(looks: Sequence[Look], shape: tuple[int, int], spacing: float, like: Tensor) -> Tensor:
@@ -109,13 +124,15 @@ def render(
     if any(look.artefacts.ghost for look in looks):
         signed = signed + ghosts(inside, [look.artefacts for look in looks])
     sigma = torch.tensor([look.noise for look in looks]).to(fractions)[:, None, None, None, None]
-    measured = signed + sigma * noise(randoms, (slices, phases, rows, columns), fractions)
-    weights = [
-        torch.from_numpy(np.stack([window(size, ratio, scanner.taper, look.blur) for look in looks])).to(
-            fractions
-        )
+    blurs = [look.blur for look in looks]
+    cut = [
+        spreads(size, ratio, scanner.taper, blurs, fractions)
         for size, ratio in zip((rows, columns), scanner.matrix, strict=True)
     ]
-    magnitude = truncate(measured, (weights[0], weights[1])).abs()
+    # The real channel holds the signal, the imaginary one nothing but noise.
+    grain = noise(randoms, (2, slices, phases, rows, columns), fractions) * sigma[:, None]
+    grain[:, 0] += signed
+    channels = truncate(grain, cut[0], cut[1])
+    magnitude = torch.hypot(channels[:, 0], channels[:, 1])
     gamma = torch.tensor([look.gamma for look in looks]).to(fractions)[:, None, None, None, None]
     return magnitude if all(look.gamma == 1 for look in looks) else magnitude**gamma

@@ -22,7 +22,8 @@ from torch.nn.functional import avg_pool2d
 from simulation.heart.imaging.fields import field
 from simulation.heart.imaging.tissues import SURROUNDINGS
 
-COARSE, FINE = 28.0, 6.5  # mm between knots
+COARSE, FINE, GRAIN = 28.0, 6.5, 4.0  # mm between knots
+CAPILLARIES = 0.03  # share of unresolved blood in the lung
 REACH = 14.0  # mm across which fat is sought round the heart
 # Parameter: lowest and highest value of a uniform draw. mm, radians or pure numbers.
 RANGES = {
@@ -34,8 +35,8 @@ RANGES = {
     "wall_fat": (8.0, 40.0),
     "rib_period": (26.0, 38.0),
     "rib_phase": (0.0, 1.0),
-    "dome_gap": (-4.0, 5.0),  # between the heart and the diaphragm, at the apex
-    "dome_base": (0.0, 30.0),  # further down at the base
+    "dome_gap": (-5.0, 3.0),  # between the heart and the diaphragm, at the apex
+    "dome_base": (0.0, 18.0),  # further down at the base
     "dome_slope": (-0.25, 0.15),
     "dome_curve": (0.0012, 0.004),  # 1/mm
     "liver_edge": (-35.0, 35.0),  # where the liver ends, right of the heart's middle
@@ -52,7 +53,7 @@ RANGES = {
     "rim": (0.5, 5.5),  # mean thickness of the fat on the heart
     "pad": (-8.0, 16.0),  # of fat between the heart and the chest wall
     "pad_turn": (0.1, 0.9),  # of its direction from the wall's
-    "vessels": (1.55, 2.1),  # threshold of lung vessels, standard deviations
+    "vessels": (1.8, 2.4),  # threshold of lung vessels, standard deviations
 }
 CHANNELS = 6  # coarse fields: chest wall, diaphragm, viscera, fat, texture, off-resonance
 
@@ -64,13 +65,15 @@ class Thorax:
     Attributes:
         values: a number for every name in `RANGES`.
         coarse: (CHANNELS, 10, 10, 10) standard normal.
-        fine: (2, 16, 36, 36) standard normal: vessels, texture.
+        fine: (1, 16, 36, 36) standard normal: texture.
+        grain: (2, 28, 56, 56) standard normal: vessels, texture.
 
     """
 
     values: dict[str, float]
     coarse: np.ndarray
     fine: np.ndarray
+    grain: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,9 @@ def draw(random: np.random.Generator) -> Thorax:
     """One patient's thorax."""
     values = {name: float(random.uniform(low, high)) for name, (low, high) in RANGES.items()}
     coarse = random.standard_normal((CHANNELS, 10, 10, 10), dtype=np.float32)
-    fine = random.standard_normal((2, 16, 36, 36), dtype=np.float32)
-    return Thorax(values, coarse, fine)
+    fine = random.standard_normal((1, 16, 36, 36), dtype=np.float32)
+    grain = random.standard_normal((2, 28, 56, 56), dtype=np.float32)
+    return Thorax(values, coarse, fine, grain)
 
 
 def build(thoraxes: Sequence[Thorax], heart: Tensor, heights: Tensor, spacing: float) -> Surroundings:
@@ -118,18 +122,22 @@ def build(thoraxes: Sequence[Thorax], heart: Tensor, heights: Tensor, spacing: f
         name: torch.tensor([thorax.values[name] for thorax in thoraxes]).to(heart)[:, None, None, None]
         for name in RANGES
     }
-    coarse, fine = (
+    coarse, fine, grain = (
         field(torch.from_numpy(np.stack(lattices)).to(heart), heights, y, x, step).unbind(1)
-        for lattices, step in (([t.coarse for t in thoraxes], COARSE), ([t.fine for t in thoraxes], FINE))
+        for lattices, step in (
+            ([t.coarse for t in thoraxes], COARSE),
+            ([t.fine for t in thoraxes], FINE),
+            ([t.grain for t in thoraxes], GRAIN),
+        )
     )
     scene = _Scene(value, heart, heights, x[None, None, None, :], y[None, None, :, None], spacing, coarse)
-    layers = [*scene.chest_wall(), *scene.abdomen(fine[0]), *scene.behind(), *scene.lung(fine[0])]
+    layers = [*scene.chest_wall(), *scene.abdomen(fine[0]), *scene.behind(), *scene.lung(grain[0])]
     towards = scene.right * torch.cos(value["wall_angle"]) + scene.up * torch.sin(value["wall_angle"])
     thickness = value["rim"] * (1 + towards / scene.away.clamp(min=1.0) * 0.6) + 2.2 * coarse[3] - 0.5
     return Surroundings(
         fractions=_stacked(layers, heart),
         rim=0.5 - thickness.clamp(-4.0, 0.42 * REACH) / REACH,
-        texture=0.7 * coarse[4] + 0.7 * fine[1],
+        texture=0.6 * coarse[4] + 0.55 * fine[0] + 0.58 * grain[1],
         resonance=coarse[5] * (0.4 + scene.away / 80.0),  # shimmed on the heart
         spacing=spacing,
     )
@@ -276,8 +284,8 @@ class _Scene:
         before = torch.atan2(self.up, self.right) - v["wall_angle"] - v["pad_turn"]
         lobe = 0.5 + 0.5 * torch.cos(before)
         pad = self.away - 0.75 * self.near - (v["pad"] + 0.3 * self.near) * lobe**3 - 4.0 * self.coarse[3]
-        threshold = v["vessels"] + 0.006 * (self.away - self.size)
+        threshold = v["vessels"] + 0.008 * (self.away - self.size) - 0.5 * self.coarse[2]
         return [
             ("fat", self.cover(pad, 2.0)),
-            ("vessel", self.cover(threshold - vessels, 0.5) * 0.7),
+            ("vessel", CAPILLARIES + 0.6 * self.cover(threshold - vessels, 0.9)),
         ]

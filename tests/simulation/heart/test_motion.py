@@ -12,7 +12,7 @@ from simulation.heart.motion import Motion, build_motion
 from tests.simulation.heart.anatomies import hearts, points
 
 ED, HALF, ES = 0, 1, 2
-EJECTED = (0.5, 0.2)  # of even and odd patients: what their strains amount to, about
+EJECTED = (0.5, 0.32)  # of even and odd patients: what their strains amount to, about
 
 
 def given() -> tuple[Tensor, Tensor]:
@@ -156,7 +156,7 @@ def test_uneven_strain_is_measured_smoothed_but_in_its_segments() -> None:
         both = torch.stack([found, asked]) - torch.stack([found, asked]).mean(-1, keepdim=True)
         correlation = (both[0] * both[1]).sum(-1) / (both[0].norm(dim=-1) * both[1].norm(dim=-1))
         assert correlation.min() > 0.95
-        assert (both[0].norm(dim=-1) / both[1].norm(dim=-1)).min() > 0.5
+        assert (both[0].norm(dim=-1) / both[1].norm(dim=-1)).min() > 0.75
 
 
 def test_where_the_wall_bulges_it_gets_thinner_and_elsewhere_thicker() -> None:

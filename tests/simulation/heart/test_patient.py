@@ -1,0 +1,120 @@
+"""One digital heart as a whole: the same recipe, the same heart; what is on the pictures is what is true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ground.errors import UsageError
+from simulation.heart.patient import DigitalHeart, pairs, simulate
+from simulation.heart.picture import Protocol
+from simulation.heart.strata import recipes
+from simulation.recipe import Recipe
+
+SMALL = Protocol(slices=10, phases=6, size=72, spacing=2.5, enhancement=True)
+
+
+def recipe(stratum: str = "age=scar,territory=LAD", seed: int = 7, **parameters: float) -> Recipe:
+    return replace(recipes(stratum, 1, seed)[0], parameters=parameters)
+
+
+@pytest.fixture(scope="module")
+def infarcted() -> DigitalHeart:
+    return simulate(recipe(extent=0.9, transmurality=1.0, severity=1.0), SMALL)
+
+
+@pytest.fixture(scope="module")
+def normal() -> DigitalHeart:
+    return simulate(recipe("group=normal"), SMALL)
+
+
+def test_the_same_recipe_gives_the_same_heart_bit_for_bit(infarcted: DigitalHeart) -> None:
+    again = simulate(infarcted.recipe, SMALL)
+    for name in ("images", "labels", "enhancement", "scar", "lv_ml", "ecg_mv", "strain_circumferential"):
+        assert np.array_equal(getattr(again, name), getattr(infarcted, name)), name
+
+
+def test_another_seed_gives_another_heart(infarcted: DigitalHeart) -> None:
+    other = simulate(recipe(seed=8), SMALL)
+    assert not np.array_equal(other.images, infarcted.images)
+    assert other.lv_ml[0] != infarcted.lv_ml[0]
+
+
+def test_arrays_have_the_shapes_that_the_protocol_says(infarcted: DigitalHeart) -> None:
+    assert infarcted.images.shape == infarcted.labels.shape == (10, 6, 72, 72)
+    assert infarcted.enhancement is not None
+    assert infarcted.enhancement.shape == infarcted.scar.shape == (10, 72, 72)
+    assert infarcted.strain_radial.shape == (6, 17)
+    assert infarcted.ecg_mv.shape[0] == 12
+
+
+def test_the_labels_hold_the_volumes_that_the_curves_say(normal: DigitalHeart) -> None:
+    voxel = np.abs(np.linalg.det(normal.affine[:3, :3])) / 1000.0
+    for phase in (0, normal.end_systole):
+        counted = (normal.labels[:, phase] == 3).sum() * voxel
+        assert counted == pytest.approx(normal.lv_ml[phase], rel=0.1)  # of thick slices
+
+
+def test_blood_is_brighter_than_muscle_and_lung_is_dark(normal: DigitalHeart) -> None:
+    blood = np.median(normal.images[normal.labels == 3])
+    muscle = np.median(normal.images[normal.labels == 2])
+    assert blood > 2 * muscle
+    assert np.percentile(normal.images, 5) < 0.5 * muscle
+
+
+def test_a_scar_is_bright_in_late_enhancement_and_lies_in_the_wall(infarcted: DigitalHeart) -> None:
+    assert infarcted.enhancement is not None
+    scar, wall = infarcted.scar == 4, infarcted.scar == 2
+    assert scar.sum() > 50
+    assert np.median(infarcted.enhancement[scar]) > 3 * np.median(infarcted.enhancement[wall])
+    assert np.isin(infarcted.labels[:, 0][scar], [2]).all()
+
+
+def test_dead_segments_shorten_less(infarcted: DigitalHeart) -> None:
+    strain = infarcted.strain_circumferential[infarcted.end_systole]
+    dead, alive = infarcted.infarcted > 0.6, infarcted.infarcted < 0.05
+    assert dead.sum() >= 3
+    assert strain[dead].mean() > strain[alive].mean() + 0.05
+
+
+def test_a_heart_without_infarct_says_so(normal: DigitalHeart) -> None:
+    assert normal.infarct is None
+    assert not normal.infarcted.any()
+    assert not (normal.scar == 4).any()
+
+
+def test_fixing_a_parameter_of_the_anatomy_or_the_function_is_obeyed() -> None:
+    heart = simulate(
+        recipe("group=normal", edv_ml=160.0, heart_rate=75.0), Protocol(slices=2, phases=4, size=32)
+    )
+    assert heart.lv_ml[0] == pytest.approx(160.0, rel=0.01)
+    assert heart.cycle_ms == pytest.approx(800.0)
+
+
+def test_an_unknown_parameter_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="colour"):
+        simulate(recipe(colour=1.0))
+
+
+def test_random_grey_values_change_pictures_and_not_labels(infarcted: DigitalHeart) -> None:
+    other = simulate(infarcted.recipe, replace(SMALL, randomise=True))
+    assert np.array_equal(other.labels, infarcted.labels)
+    assert not np.array_equal(other.images, infarcted.images)
+
+
+def test_slices_to_train_on_show_the_wall_at_both_phases() -> None:
+    made = pairs(recipes("any", 3, 2), SMALL)
+    assert len(made.images) == len(made.labels) == len(made.patient) == len(made.systole)
+    assert set(made.patient.tolist()) == {0, 1, 2}
+    assert made.systole.any()
+    assert not made.systole.all()
+    assert (made.labels == 2).any(axis=(1, 2)).all()
+
+
+def test_slices_of_a_patient_do_not_depend_on_who_else_is_made() -> None:
+    three, one = pairs(recipes("any", 3, 2), SMALL), pairs(recipes("any", 1, 2), SMALL)
+    first = three.patient == 0
+    assert np.array_equal(three.labels[first], one.labels)
+    assert np.array_equal(three.images[first], one.images)
