@@ -184,7 +184,9 @@ def report(name: str, fits: list[Fit], truth: Array, before: Array, bound: Array
     inside = ((ends[..., 0] <= truth) & (truth <= ends[..., 1])).mean(0)
     beats, left = np.mean([fit.evaluations for fit in fits]), np.median([fit.residual for fit in fits])
     good = sum(fit.success for fit in fits)
-    print(f"\n{name}: {seconds:.1f} s a patient, {beats:.0f} model runs, residual {left:.2f}, {good} successful")
+    print(
+        f"\n{name}: {seconds:.1f} s a patient, {beats:.0f} model runs, residual {left:.2f}, {good} successful"
+    )
     print(f"{'':<18}{'median error':>14}{'90th perc.':>12}{'coverage 90 %':>15}{'prior':>9}{'bound':>9}")
     for place, key in enumerate(FITTED):
         middle, high = np.median(error[:, place]), np.quantile(error[:, place], 0.9)

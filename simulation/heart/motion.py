@@ -86,8 +86,7 @@ class Motion:
         """LV and RV cavities, each (P, T) mL, integrated over the moved surfaces."""
         endo, epi, rv, _ = self.squares()
         # ∫ r'² dZ = ∫ r'² λ dz
-        lv = self._integral(endo.clamp(min=0.0) * self.stretch)
-        return lv, self._integral((rv - epi) * self.stretch)
+        return self._integral(endo * self.stretch), self._integral((rv - epi) * self.stretch)
 
     def strains(self) -> tuple[Tensor, Tensor, Tensor]:
         """Circumferential, longitudinal and radial strain of each segment, each (P, T, 17), Lagrangian.
@@ -137,15 +136,16 @@ class Motion:
     def _read(self, z: Tensor, angle: Tensor, phase: int) -> tuple[Tensor, Tensor, Tensor]:
         """λ, Z and g at material places (P, M).
 
-        Between rows λ is linear and Z its integral, a parabola, so that nothing tears where rows meet; g λ is
-        linear, as r_endo² is. Beyond the rows λ goes on as it was.
+        Between rows λ is linear and Z its integral, a parabola, so that nothing tears where rows meet. Beyond
+        the rows λ goes on as it was.
         """
         ed = self.anatomy
         share = 1.0 + z / ed.length[:, None]
         stretch = self.stretch[:, phase]
-        lost = self.closing[:, phase] * ed.endo_square().clamp(min=0.0)
-        tables = torch.stack([stretch, self.height[:, phase], lost], dim=1)
-        here, height, lost = read(tables, share, angle).unbind(1)
+        tables = torch.stack(
+            [stretch, self.height[:, phase], self.closing[:, phase], ed.endo_square()], dim=1
+        )
+        here, height, closing, endo = read(tables, share, angle).unbind(1)
         rows = stretch.shape[1]
         place = (share * (rows - 1)).clamp(0, rows - 1)
         row = place.floor().clamp(max=rows - 2)
@@ -153,7 +153,7 @@ class Motion:
         on = place - row
         bend = -0.5 * ed.length[:, None] / (rows - 1) * change * on * (1.0 - on)
         beyond = z - z.clamp(max=0.0).maximum(-ed.length[:, None])
-        return here, height + bend + beyond * here, -lost / here
+        return here, height + bend + beyond * here, -closing * endo.clamp(min=0.0) / here
 
     def _material(self, height: Tensor, angle: Tensor, phase: int) -> Tensor:
         """Heights at end-diastole (P, M) mm of what is at heights and angles of a phase."""
@@ -164,25 +164,25 @@ class Motion:
         on = column - left
         right = torch.where(left == columns - 1, 0, left + 1)
 
-        def blended(values: Tensor) -> Tensor:
-            """(P, M, H): linear between columns."""
-            across = values.transpose(1, 2)
-            low, high = (across.gather(1, each[..., None].expand(-1, -1, rows)) for each in (left, right))
-            return torch.lerp(low, high, on[..., None])
+        def at(values: Tensor, row: Tensor) -> Tensor:
+            """(P, M): of rows, linear between columns."""
+            low, high = (values.flatten(1).gather(1, row * columns + each) for each in (left, right))
+            return torch.lerp(low, high, on)
 
-        heights, stretches = blended(table), blended(stretch)
-        above = torch.searchsorted(heights, height[..., None].contiguous()).clamp(1, rows - 1)
-        (low, high), (slope, slope_above) = (
-            (each.gather(2, above - 1)[..., 0], each.gather(2, above)[..., 0])
-            for each in (heights, stretches)
-        )
+        row, top = torch.zeros_like(left), torch.full_like(left, rows - 1)
+        for _ in range((rows - 2).bit_length()):  # halves what lies between until one row is left
+            middle = (row + top) // 2
+            under = at(table, middle) <= height
+            row, top = torch.where(under, middle, row), torch.where(under, top, middle)
+        low, high = at(table, row), at(table, row + 1)
+        slope, slope_above = at(stretch, row), at(stretch, row + 1)
         # risen = step (slope part + (slope_above − slope) part²/2), solved for the part of a row
         step = self.anatomy.length[:, None] / (rows - 1)
         risen = torch.minimum((height - low).clamp(min=0.0), high - low)
         root = (slope**2 + 2.0 * (slope_above - slope) * risen / step).clamp(min=0.0).sqrt()
         part = 2.0 * risen / step / (slope + root)
         beyond = (height - low - risen) / torch.where(height < low, slope, slope_above)
-        return (above[..., 0] - 1 + part) * step - self.anatomy.length[:, None] + beyond
+        return (row + part) * step - self.anatomy.length[:, None] + beyond
 
     def _integral(self, square: Tensor) -> Tensor:
         patients, phases = square.shape[:2]
@@ -235,11 +235,12 @@ def _met(anatomy: Anatomy, closing: Tensor, lv_ml: Tensor) -> Tensor:
     The cavity is ½∫∫ r_endo² (1 − closing) dφ dz: longitudinal stretch cancels.
     """
     patients, phases = lv_ml.shape
-    square = anatomy.endo_square().clamp(min=0.0)[:, None]
+    square = anatomy.endo_square()[:, None]
     length = anatomy.length.repeat_interleave(phases)
 
     def volume(lost: Tensor) -> Tensor:
-        return enclosed((square * (1.0 - lost)).flatten(0, 1), length).view(patients, phases) / 1000.0
+        left = torch.where(square > 0, square * (1.0 - lost), square)
+        return enclosed(left.flatten(0, 1), length).view(patients, phases) / 1000.0
 
     def solved(start: float, lost: Callable[[Tensor], Tensor], rise: Tensor | float, most: float) -> Tensor:
         """Newton's method: the volume is linear in the unknown but where the cavity can close no more."""

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simulation.heart.anatomy import volumes
+from simulation.heart.electrophysiology.conduction import Activation
 from simulation.heart.electrophysiology.ecg import pseudo_ecg, sample_times
 from simulation.heart.imaging.acquisition import Acquisition
 from simulation.heart.imaging.raster import Raster, rasterise
+from simulation.heart.imaging.slices import placed
 from simulation.heart.people import Person, draw
 from simulation.heart.physiology import Hearts, live
 from simulation.heart.picture import Protocol, View, cine, late, views
@@ -47,6 +49,9 @@ class DigitalHeart:
         infarct: what was drawn of it, or None.
         infarcted: (17,) dead share of each segment.
         activation_ms: (17,).
+        activation_map: (x, y, z) float32 ms in the walls of both ventricles at end-diastole; NaN elsewhere
+            and where nothing conducts.
+        activation_affine: (4, 4) its voxels to mm, right-anterior-superior, as `affine`.
         parameters: of the anatomy and the function.
         end_systole: the phase of the smallest cavity.
 
@@ -76,6 +81,8 @@ class DigitalHeart:
     infarct: dict[str, object] | None
     infarcted: NDArray[np.float64]
     activation_ms: NDArray[np.float64]
+    activation_map: NDArray[np.float32]
+    activation_affine: NDArray[np.float64]
     parameters: dict[str, float]
     end_systole: int
 
@@ -192,9 +199,19 @@ def _collected(
         infarct=_lesion(person),
         infarcted=_numpy(hearts.infarct.fractions()[0]),
         activation_ms=_numpy(hearts.segments_ms[0]),
+        activation_map=_activation_map(hearts.activation),
+        activation_affine=placed(hearts.activation.origin, hearts.activation.spacing),
         parameters={**person.measures, **hearts.works[0]},
         end_systole=int(kept.end_systole[0]),
     )
+
+
+def _activation_map(activation: Activation) -> NDArray[np.float32]:
+    times = torch.where(
+        activation.wall[0] & torch.isfinite(activation.times[0]), activation.times[0], torch.nan
+    )
+    array: NDArray[np.float32] = times.float().cpu().numpy()
+    return array
 
 
 def _lesion(person: Person) -> dict[str, object] | None:

@@ -23,6 +23,7 @@ import torch
 from ground.errors import UsageError
 from ground.files import write_atomically
 from simulation.heart.export import dicom, nifti, pictures
+from simulation.heart.export.curves import curves
 from simulation.heart.export.tables import ecg_csv, facts, strains_csv, volumes_csv
 from simulation.heart.patient import DigitalHeart, simulate
 from simulation.heart.picture import Protocol
@@ -135,6 +136,8 @@ def patient_files(heart: DigitalHeart, wanted: Wanted) -> Iterator[tuple[str, by
     yield "recipe.json", json.dumps(_said(heart.recipe, wanted), indent=2, sort_keys=True).encode()
     yield "heart.gif", pictures.animation(_frames(heart), heart.cycle_ms)
     yield "preview.png", pictures.png(_preview(heart))
+    yield "curves.png", curves(heart)
+    yield "activation.nii.gz", nifti.nifti(heart.activation_map.transpose(2, 1, 0), heart.activation_affine)
 
 
 def _said(recipe: Recipe, wanted: Wanted) -> dict[str, object]:

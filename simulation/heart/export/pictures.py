@@ -19,6 +19,7 @@ Picture = NDArray[np.uint8]
 # RV cavity, LV myocardium, LV cavity.
 COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115))
 DPI = 80
+HEADINGS = ("end-diastole: base", "middle", "apex", "end-systole: base", "middle", "apex")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def contact_sheet(rows: Sequence[Row], title: str, unit: str, low: float, high: 
     figure = Figure(figsize=(wide + tall + 0.2, len(rows) * tall + 0.7), dpi=DPI, facecolor="white")
     top = 0.45 / figure.get_figheight()
     height, width = tall / figure.get_figheight(), wide / figure.get_figwidth()
-    figure.text(0.01, 1 - top / 2, title, fontsize=9, va="center")
+    figure.text(0.01, 1 - top / 3, title, fontsize=9, va="center")
+    for place, heading in enumerate(HEADINGS):
+        across = width * (place + 0.5) / len(HEADINGS)
+        figure.text(across, 1 - 0.8 * top, heading, fontsize=7, va="center", ha="center")
     for number, row in enumerate(rows):
         bottom = 1 - top - (number + 1) * height
         axes = figure.add_axes((0.0, bottom, width, height))

@@ -115,6 +115,18 @@ def short_axis(
     return Stack(centres, across, down, breathing, size, spacing, thickness, distance)
 
 
+def placed(origin: Tensor, spacing: float) -> NDArray[np.float64]:
+    """(4, 4): voxels of a grid along the heart's axes to mm, right-anterior-superior.
+
+    origin (3,) mm: middle of the first voxel, in the heart's frame.
+    """
+    flip = np.array([-1.0, -1.0, 1.0])[:, None]
+    matrix = np.eye(4)
+    matrix[:3, :3] = flip * _frame() * spacing
+    matrix[:3, 3] = (flip * _frame()) @ origin.double().cpu().numpy()
+    return matrix
+
+
 def _steps(count: int, parts: int, spacing: float, like: Tensor) -> Tensor:
     """(count, parts) mm: middles of the parts of each of `count` voxels, centred on 0."""
     places = torch.arange(count * parts, dtype=like.dtype, device=like.device)

@@ -177,9 +177,9 @@ def draw(
 ) -> dict[str, float]:
     """Parameters of one patient (the fields of `Function`), the number of draws not depending on `fixed`.
 
-    `fixed` sets fields to given values. `edv_ml` and `wall_ml` are her end-diastolic volume and wall (mL), where
-    they are known. The stress that a fibre must bear grows with cavity over wall (Laplace); muscle is taken to
-    have adapted to it, so contractility is drawn relative to the group's usual ratio (assumed).
+    `fixed` sets fields to given values. `edv_ml` and `wall_ml` are her end-diastolic volume and wall (mL),
+    where they are known. The stress that a fibre must bear grows with cavity over wall (Laplace); muscle is
+    taken to have adapted to it, so contractility is drawn relative to the group's usual ratio (assumed).
     """
     if group not in GROUPS:
         raise UsageError(f"heart function: no group {group!r}; choose one of {', '.join(GROUPS)}")

@@ -47,7 +47,8 @@ def test_a_patient_s_folder_has_images_labels_curves_and_the_recipe(written: Pat
     names = {each.name for each in (written / "patient-0001").iterdir()}
     assert names == {
         *("cine.nii.gz", "labels.nii.gz", "lge.nii.gz", "lge-labels.nii.gz", "strains.csv", "volumes.csv"),
-        *("ecg.csv", "facts.json", "recipe.json", "heart.gif", "preview.png"),
+        *("ecg.csv", "facts.json", "recipe.json", "heart.gif", "preview.png", "curves.png"),
+        "activation.nii.gz",
     }
     assert (written / "contact-sheet.png").exists()
 
@@ -71,6 +72,14 @@ def test_nifti_puts_voxels_where_dicom_does(heart: DigitalHeart) -> None:
     assert image.header.get_zooms()[3] == pytest.approx(heart.cycle_ms / 4, rel=1e-5)
 
 
+def test_the_activation_map_lies_on_the_myocardium(heart: DigitalHeart) -> None:
+    to_voxel = np.linalg.inv(heart.activation_affine) @ heart.affine
+    place, row, column = np.argwhere(heart.labels[:, 0] == 2).T
+    voxel = (to_voxel @ np.stack([column, row, place, np.ones(len(place))]))[:3].round().astype(int)
+    reached = ~np.isnan(heart.activation_map[tuple(voxel)])
+    assert reached.mean() > 0.6  # coarse voxels, breathing, and scar that does not conduct
+
+
 def test_dicom_is_read_back_and_names_nobody(heart: DigitalHeart) -> None:
     files = [
         pydicom.dcmread(io.BytesIO(content))
@@ -89,7 +98,7 @@ def test_dicom_is_read_back_and_names_nobody(heart: DigitalHeart) -> None:
 
 
 def test_strains_are_a_row_for_each_phase_and_segment(written: Path) -> None:
-    rows = list(csv.DictReader((written / "patient-0001" / "strains.csv").open()))
+    rows = list(csv.DictReader((written / "patient-0001" / "strains.csv").read_text().splitlines()))
     assert len(rows) == 4 * 17
     assert max(abs(float(row["circumferential"])) for row in rows if row["phase"] == "0") < 1e-4
 
