@@ -36,7 +36,8 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[object]]]
 
 def main() -> None:
     """Compute, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--out", type=Path, default=Path("docs/verification.md"))
     parser.add_argument("--only", choices=[name.lower() for name, _ in PARTS], help="one part, printed only")
     asked = parser.parse_args()

@@ -6,9 +6,9 @@ In cylindrical coordinates about the LV's axis, the material point (r, φ, z) of
 
 Before the twist the map is triangular (φ stays, z' does not depend on r), so its Jacobian is
 (r'/r)(∂r'/∂r)(∂Z/∂z) = (1/λ)·λ = 1 for any λ and g; the twist turns each plane rigidly. Volume is preserved
-exactly, up to the interpolation of tables. λ is the longitudinal stretch of the segments, with a fixed apex,
-so that the valve plane descends. g makes the middle of the wall as much narrower as circumferential strain
-says,
+exactly, between the entries of the tables too, since Z is integrated there. λ is the longitudinal stretch of
+the segments, with a fixed apex, so that the valve plane descends. g makes the middle of the wall as much
+narrower as circumferential strain says,
 
     g = r_m² ((1 + e_c)² − 1/λ),
 

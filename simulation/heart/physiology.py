@@ -74,7 +74,7 @@ def live(
     wall, _ = by_segment(anatomy)
     edv, healthy_wall = volumes.cavity(anatomy), volumes.wall(healthy)
     works = [
-        function.draw(each.group, each.random["function"], each.works, float(edv[i]), float(healthy_wall[i]))
+        function.draw(each.group, each.again("function"), each.works, float(edv[i]), float(healthy_wall[i]))
         for i, each in enumerate(people)
     ]
     activation = activate(anatomy, infarct.density) if electrophysiology else None

@@ -129,7 +129,8 @@ TRUNCATION = Spread(0.25, 0.03, 0.15, 0.35)
 OVALITY = Spread(0.0, 0.03, -0.09, 0.09)
 RV_CORNER = Spread(0.3, 0.05, 0.15, 0.5)
 RV_APEX = Spread(0.09, 0.025, 0.03, 0.2)
-ROTATION = Spread(0, 12, -35, 35)
+# Negative turns the RV upwards, to where it lies in most short axes; by eye beside real ones, assumed.
+ROTATION = Spread(-20, 14, -60, 25)
 TILT = Spread(0, 3, -9, 9)
 # Where hypertrophy is centred and how far it reaches: over the basal and mid septum in most; assumed.
 HYPERTROPHY_ANGLE = Spread(10, 25, -60, 90)
