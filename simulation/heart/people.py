@@ -56,6 +56,11 @@ def draw(recipe: Recipe) -> Person:
     """The person of a recipe; raises UsageError where it cannot be followed."""
     stratum = check(recipe)
     shape, works, lesion = _sorted(recipe.parameters)
+    if lesion and stratum.group not in (None, "infarct"):
+        raise UsageError(
+            f"heart: {next(iter(lesion))} is of an infarct, which group={stratum.group} has not; "
+            "leave it out, or ask for group=infarct"
+        )
     random = _generators(recipe)
     who = random["who"]
     any_group = population.GROUPS[int(who.integers(len(population.GROUPS)))]
