@@ -9,7 +9,7 @@ mean ± 2 standard deviations, or what a definition demands.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
@@ -113,28 +113,42 @@ MEASURES: dict[str, Callable[[Anatomy, Tensor], Tensor]] = {
 }
 
 
+def tables(count: int = 1000) -> list[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
+    """(title, header, rows): the published ranges with what falls inside, then all measures of all groups."""
+    hearts = {group: measured(group, count) for group in population.GROUPS}
+    compared = [row(each, *hearts[each.group]) for each in TABLE]
+    everything = [
+        [group, *(f"{values.mean():.1f} ± {values.std():.1f}" for values in columns.values())]
+        for group, (columns, _) in hearts.items()
+    ]
+    title = f"{count:,} simulated patients a group, measured on their surfaces"
+    header = ("group", "measure", "sex", "simulated", "published", "inside", "source")
+    return [
+        (title + ", beside published ranges", header, compared),
+        (title + ", all measures", ("group", *MEASURES), everything),
+    ]
+
+
+def row(published: Published, columns: dict[str, Tensor], men: Tensor) -> list[object]:
+    """One published range and what falls inside."""
+    values = columns[published.measure]
+    values = values if published.sex is None else values[men == bool(published.sex)]
+    inside = ((values >= published.low) & (values <= published.high)).float().mean()
+    sex = "both" if published.sex is None else ("women", "men")[published.sex]
+    mine = f"{values.mean():.1f} ± {values.std():.1f}"
+    return [published.group, published.measure, sex, mine, published.text, f"{inside:.1%}", published.source]
+
+
 def main() -> None:
-    """Print the published ranges with what falls inside, then all measures of all groups."""
+    """Print the tables."""
     torch.set_num_threads(1)
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     start = perf_counter()
-    hearts = {group: measured(group, count) for group in population.GROUPS}
+    for title, header, rows in tables(count):
+        print(f"### {title}\n\n| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
+        print("\n".join("| " + " | ".join(str(cell) for cell in each) + " |" for each in rows) + "\n")
     took = perf_counter() - start
-    print(f"{count} simulated patients a group; {took / count / len(hearts) * 1000:.1f} ms each\n")
-    print(f"{'group':12s} {'measure':18s} {'sex':5s} {'simulated':>14s} {'published':>18s}  inside  source")
-    for row in TABLE:
-        columns, men = hearts[row.group]
-        values = columns[row.measure]
-        values = values if row.sex is None else values[men == bool(row.sex)]
-        inside = ((values >= row.low) & (values <= row.high)).float().mean()
-        sex = {None: "both", 0: "women", 1: "men"}[row.sex]
-        mine = f"{values.mean():.1f} ± {values.std():.1f}"
-        names = f"{row.group:12s} {row.measure:18s} {sex:5s}"
-        print(f"{names} {mine:>14s} {row.text:>18s}  {inside:6.1%}  {row.source}")
-    print(f"\n{'group':12s} " + " ".join(f"{name:>18s}" for name in MEASURES))
-    for group, (columns, _) in hearts.items():
-        cells = (f"{values.mean():.1f} ± {values.std():.1f}" for values in columns.values())
-        print(f"{group:12s} " + " ".join(f"{cell:>18s}" for cell in cells))
+    print(f"{took / count / len(population.GROUPS) * 1000:.1f} ms a heart")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/heart_verification.py [--out docs/verification.md]
 
 Every table comes from the benchmark of its part (`heart_population`, `heart_electrophysiology`,
-`heart_mechanics`, `heart_motion`), whose `tables()` gives (title, header, rows).
+`heart_mechanics`, `heart_motion`, `heart_physiology`), whose `tables()` gives (title, header, rows).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import heart_electrophysiology
 import heart_mechanics
 import heart_motion
+import heart_physiology
 import heart_population
 import torch
 
@@ -29,6 +30,7 @@ PARTS = (
     ("Electrophysiology", heart_electrophysiology),
     ("Mechanics", heart_mechanics),
     ("Motion", heart_motion),
+    ("Whole hearts", heart_physiology),
 )
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[object]]]
