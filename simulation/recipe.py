@@ -29,7 +29,8 @@ class Recipe:
 
     def canonical(self) -> str:
         """One line of JSON, keys sorted: equal recipes, equal text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        said = asdict(self) | {"parameters": {name: float(value) for name, value in self.parameters.items()}}
+        return json.dumps(said, sort_keys=True, separators=(",", ":"))
 
     def digest(self) -> str:
         """SHA-256 of the canonical text, in hexadecimal: names the patient without naming anybody."""

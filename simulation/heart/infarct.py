@@ -44,6 +44,7 @@ LOWEST = -0.15  # longitudinal coordinate of the apical wall's end, about
 ROWS, COLUMNS, LAYERS = 48, 72, 6
 ROUGHNESS = 0.25
 DISTAL = 1.5
+WHOLE = 0.95  # extent from which on the patch's border fades away
 BORDER = 0.12  # of the field that is cut: how soft the patch's edge is
 
 
@@ -193,6 +194,9 @@ def _depth(lesion: Lesion | None, along: Tensor, angle: Tensor) -> Tensor:
     reached = int(torch.searchsorted(torch.cumsum(area[order], 0), share))
     level = field[order[min(reached, field.numel() - 1)]]
     height = ((field - level) / (BORDER * field.max()) + 0.5).clamp(0.0, 1.0)
+    # Of the whole territory nothing is border; of a small patch the middle is reached all the same.
+    height = height / height.max()
+    height = torch.lerp(height, torch.ones_like(height), max(0.0, lesion.extent - WHOLE) / (1.0 - WHOLE))
     return torch.reshape(lesion.transmurality * inside * height, (ROWS, COLUMNS))
 
 

@@ -113,7 +113,10 @@ class Motion:
         return mean(middle, middle_ed), mean(meridian, meridian_ed), mean(thickness, thickness_ed)
 
     def carry(self, points: Tensor, phase: int) -> Tensor:
-        """Where material points (P, M, 3) mm of end-diastole are at a phase."""
+        """Where points (P, M, 3) mm of the LV's wall and cavity at end-diastole are at a phase.
+
+        The RV's free wall follows its own volume and not this map: see `squares`.
+        """
         radius, angle, z = _polar(points)
         stretch, height, shift = self._read(z, angle, phase)
         square = (radius**2 / stretch + shift).clamp(min=0.0)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ground.errors import UsageError
 from simulation.heart.anatomy import volumes
 from simulation.heart.electrophysiology.conduction import Activation
 from simulation.heart.electrophysiology.ecg import pseudo_ecg, sample_times
@@ -23,6 +24,7 @@ from simulation.heart.imaging.slices import placed
 from simulation.heart.people import Person, draw
 from simulation.heart.physiology import Hearts, live
 from simulation.heart.picture import Protocol, View, cine, late, views
+from simulation.heart.threads import one_thread
 from simulation.recipe import Recipe
 
 
@@ -105,6 +107,7 @@ class Pairs:
     systole: NDArray[np.bool_]
 
 
+@one_thread()
 def simulate(
     recipe: Recipe,
     protocol: Protocol | None = None,
@@ -121,14 +124,20 @@ def simulate(
     return _collected(hearts, view, images, _numpy_labels(raster), enhancement, scar)
 
 
+@one_thread()
 def pairs(
     recipes: Sequence[Recipe],
     protocol: Protocol | None = None,
     device: torch.device | str = "cpu",
     batch: int = 32,
 ) -> Pairs:
-    """Slices that show the LV's wall at end-diastole and end-systole; every heart is activated alike."""
+    """Slices that show the LV's wall at end-diastole and end-systole; every heart is activated alike.
+
+    A patient is the same in any batch but for rounding, which moves a border's voxel here and there.
+    """
     protocol = protocol or Protocol()
+    if not recipes:
+        raise UsageError("heart: no recipes; give one or more")
     parts = [
         _pairs_of(recipes[first : first + batch], first, protocol, device)
         for first in range(0, len(recipes), batch)
@@ -186,7 +195,7 @@ def _collected(
         affine=view.stack.affine(0),
         cycle_ms=cycle,
         times_ms=_numpy(kept.times) * cycle,
-        lv_ml=_numpy(kept.volume[0]),
+        lv_ml=_numpy(hearts.lv_ml[0]),
         rv_ml=_numpy(hearts.rv_ml[0]),
         pressure_kpa=_numpy(kept.pressure[0]),
         aortic_kpa=_numpy(kept.aortic_pressure[0]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,7 +82,8 @@ def draw(recipe: Recipe) -> Person:
 
 
 def _generators(recipe: Recipe) -> dict[str, np.random.Generator]:
-    seeds = np.random.SeedSequence(recipe.entropy()).spawn(len(PURPOSES))
+    """Those of the recipe without its parameters: what is fixed leaves the luck of the rest as it was."""
+    seeds = np.random.SeedSequence(replace(recipe, parameters={}).entropy()).spawn(len(PURPOSES))
     return {name: np.random.Generator(np.random.PCG64(s)) for name, s in zip(PURPOSES, seeds, strict=True)}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ground.errors import UsageError
 from simulation.heart.anatomy import population, volumes
 from simulation.heart.anatomy.shape import Anatomy, build
 from simulation.heart.anatomy.shares import by_segment
@@ -20,6 +21,7 @@ from simulation.heart.mechanics.beat import Beat, beat
 from simulation.heart.motion import Motion, build_motion
 from simulation.heart.people import Person
 
+STRAYED = 0.01  # of the end-diastolic volume: more than that and the beat is not this anatomy's
 RV_MOST = 0.75  # share of its volume that the RV can eject; beyond it the two ventricles would not agree
 
 
@@ -35,6 +37,7 @@ class Hearts:
         segments_ms: (P, 17) activation of each segment.
         works: parameters of the function, by name, for each.
         beat: the periodic one.
+        lv_ml: (P, T) mL, the beat's volume at the anatomy's end-diastole.
         rv_ml: (P, T) mL.
         motion: of both ventricles.
 
@@ -47,6 +50,7 @@ class Hearts:
     segments_ms: Tensor
     works: Sequence[dict[str, float]]
     beat: Beat
+    lv_ml: Tensor
     rv_ml: Tensor
     motion: Motion
 
@@ -87,11 +91,27 @@ def live(
         function.stack(works, dtype, device), edv, wall, cavity, segments,
         infarct.contractility(), infarct.stiffness(), phases=phases, steps=steps,
     )  # fmt: skip
+    _settled(people, kept, edv)
     # The beat fills to the anatomy's volume within a tolerance; what moves is the anatomy.
     lv = kept.volume * (edv[:, None] / kept.volume[:, :1])
     rv = _right(volumes.rv_cavity(anatomy), lv)
     motion = build_motion(anatomy, kept.strain_circumferential, kept.strain_longitudinal, kept.twist, lv, rv)
-    return Hearts(people, anatomy, infarct, activation, segments, works, kept, rv, motion)
+    return Hearts(people, anatomy, infarct, activation, segments, works, kept, lv, rv, motion)
+
+
+def _settled(people: Sequence[Person], kept: Beat, edv: Tensor) -> None:
+    """Raise UsageError where a beat does not repeat itself at the anatomy's volume: a recipe too wild."""
+    strayed = (kept.end_diastolic_volume / edv - 1.0).abs()
+    wrong = ~(
+        (strayed < STRAYED) & (kept.periodicity.abs() < STRAYED * edv) & (kept.stroke_volume > 0.02 * edv)
+    )
+    if bool(wrong.any()):
+        person = people[int(wrong.int().argmax())]
+        fixed = ", ".join(f"{name}={value:g}" for name, value in person.recipe.parameters.items()) or "none"
+        raise UsageError(
+            f"heart: no steady beat for seed {person.recipe.seed} of {person.recipe.stratum!r} "
+            f"(parameters fixed: {fixed}); give milder ones"
+        )
 
 
 @lru_cache(maxsize=1)

@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ground.errors import UsageError
 from simulation.heart.anatomy.coordinates import locate
 from simulation.heart.imaging import look, randomise, scanner, surroundings
 from simulation.heart.imaging.acquisition import Acquisition
+from simulation.heart.imaging.raster import MYOCARDIUM as MYOCARDIUM_LABEL
 from simulation.heart.imaging.raster import Raster
 from simulation.heart.imaging.render import render
 from simulation.heart.imaging.scanner import Scanner
@@ -30,7 +32,7 @@ class Protocol:
     """How hearts are imaged.
 
     Attributes:
-        slices: of the short axis.
+        slices: of the short axis; they lie further apart than the scanner's preset where the heart is longer.
         phases: of the cycle.
         size: rows and columns of an image.
         spacing: mm between pixels.
@@ -45,6 +47,14 @@ class Protocol:
     spacing: float = 1.4
     enhancement: bool = False
     randomise: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where no picture could be taken so."""
+        for name, least in (("slices", 1), ("phases", 2), ("size", 32)):
+            if getattr(self, name) < least:
+                raise UsageError(f"heart images: {name} is {getattr(self, name)}; give {least} or more")
+        if not self.spacing > 0:
+            raise UsageError(f"heart images: spacing is {self.spacing} mm; give more than 0")
 
     def said(self) -> dict[str, object]:
         """As JSON can say it."""
@@ -84,7 +94,7 @@ def views(hearts: Hearts, protocol: Protocol) -> list[View]:
 
 def _view(length: Tensor, person: Person, protocol: Protocol) -> View:
     preset = scanner.scanner(person.scanner)
-    moved = scanner.breathing(person.random["breathing"], protocol.slices)
+    moved = scanner.breathing(person.again("breathing"), protocol.slices)
     rotation, tilt_x, tilt_y = (length.new_tensor([person.measures[name]]) for name in POSES)
     stack = short_axis(
         length,
@@ -94,7 +104,7 @@ def _view(length: Tensor, person: Person, protocol: Protocol) -> View:
         (protocol.size, protocol.size),
         protocol.spacing,
         preset.thickness,
-        preset.thickness + preset.gap,
+        max(preset.thickness + preset.gap, round(float(length) / protocol.slices, 1)),
     )
     return View(stack, preset)
 
@@ -113,7 +123,8 @@ def late(
     """
     share = _dead(hearts, view)
     labels = raster.labels[0, :, 0]
-    labels = torch.where((labels == 2) & (share > 0.5), SCAR_LABEL, labels).to(torch.uint8)
+    reached = share > 0.5 * hearts.infarct.severity[0]
+    labels = torch.where((labels == MYOCARDIUM_LABEL) & reached, SCAR_LABEL, labels).to(torch.uint8)
     picture = None
     if protocol.enhancement:
         fractions = raster.fractions[:, :, :1].clone()
@@ -135,7 +146,7 @@ def _picture(
         shine = randomise.draw(chance)
     else:
         shine = look.draw(chance, view.scanner, contrast)
-    noise = person.random["noise" if contrast == "cine" else "late"]
+    noise = person.again("noise" if contrast == "cine" else "late")
     seen = render(fractions, around, [shine], view.scanner, [noise], protocol.spacing)
     grey: NDArray[np.uint16] = scanner.stored(seen, view.scanner, contrast)[0]
     return grey

@@ -59,6 +59,7 @@ class Stratum:
 def parse(text: str, cohort: str | None = None) -> Stratum:
     """The stratum of a line; raises UsageError naming what is wrong and what may stand there."""
     said = dict(COHORTS[cohort]) if cohort else {}
+    given: set[str] = set()
     for part in text.split(",") if text not in ("", "any") else ():
         key, equals, value = (each.strip() for each in part.partition("="))
         if not equals or key not in KEYS:
@@ -66,6 +67,9 @@ def parse(text: str, cohort: str | None = None) -> Stratum:
                 f"stratum {text!r}: {part.strip()!r} is not KEY=VALUE with a key of {', '.join(KEYS)}; "
                 "for example territory=LAD"
             )
+        if key in given:
+            raise UsageError(f"stratum {text!r}: {key} is there twice")
+        given.add(key)
         said[key] = value
     segments = _segments(said.pop("segments", ""), text)
     for key, known in _values().items():
@@ -96,7 +100,10 @@ def check(recipe: Recipe) -> Stratum:
     if (recipe.simulator, recipe.version) != (SIMULATOR, VERSION):
         asked, here = f"{recipe.simulator!r} version {recipe.version}", f"{SIMULATOR} version {VERSION}"
         raise UsageError(f"{here}: the recipe is for {asked}; give it to that one, or write it for this one")
-    return parse(recipe.stratum)
+    stratum = parse(recipe.stratum)
+    if stratum.text() != recipe.stratum:
+        raise UsageError(f"recipe: stratum {recipe.stratum!r} is written {stratum.text()!r}")
+    return stratum
 
 
 def _values() -> dict[str, tuple[str, ...]]:
@@ -113,6 +120,6 @@ def _segments(text: str, whole: str) -> tuple[int, ...]:
     if not text:
         return ()
     parts = text.split("+")
-    if not all(each.strip().isdigit() and 1 <= int(each) <= 17 for each in parts):
+    if not all(each.strip().isascii() and each.strip().isdigit() and 1 <= int(each) <= 17 for each in parts):
         raise UsageError(f"stratum {whole!r}: segments are AHA numbers from 1 to 17, as in segments=7+8+13")
     return tuple(sorted({int(each) for each in parts}))

@@ -1,6 +1,6 @@
 """Rule-based fibres: the helix angle falls linearly from +60° at the endocardium to -60° at the epicardium.
 
-After Streeter et al. 1969 (Circ Res 24:339), with the angles of Bayer et al. 2012 (Ann Biomed Eng 40:2243).
+After Streeter et al. 1969 (Circ Res 24:339), who measured about +60° to −60°.
 The angle is that between the fibre and the circumferential direction within the surface of equal transmural
 coordinate; positive angles make a right-handed helix about the axis from apex to base.
 """

@@ -49,8 +49,8 @@ class Site:
 
 SITES: tuple[Site, ...] = (
     Site("LV mid septum", "left", 0.05, 0.50, 0.0, LEFT, 0.0),
-    Site("LV anterior papillary muscle", "left", 0.05, 0.65, radians(50), LEFT, 0.0),
-    Site("LV inferior papillary muscle", "left", 0.05, 0.40, radians(-50), LEFT, 0.0),
+    Site("LV anterior paraseptal wall", "left", 0.05, 0.65, radians(50), LEFT, 0.0),
+    Site("LV inferior paraseptal wall", "left", 0.05, 0.40, radians(-50), LEFT, 0.0),
     Site("RV septum", "right", 0.95, 0.40, 0.0, LEFT, 5.0),
     Site("RV moderator band", "right", 0.50, 0.50, radians(20), RIGHT, 5.0),
 )

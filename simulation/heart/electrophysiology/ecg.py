@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ground.errors import UsageError
+from simulation.heart.anatomy.body import AXES
 from simulation.heart.anatomy.coordinates import LEFT
 from simulation.heart.electrophysiology.conduction import Activation
 from simulation.heart.electrophysiology.diffusion import diffusion
@@ -42,13 +43,6 @@ ELECTRODES: dict[str, tuple[float, float, float]] = {
     "V5": (-95.0, 40.0, -20.0),
     "V6": (-115.0, 0.0, -20.0),
 }
-# Rows: the heart's x (to the RV), y (anterior) and z (apex to base) in right, front, up: the apex points to
-# the left, to the front and down.
-AXES: tuple[tuple[float, float, float], ...] = (
-    (0.4969, 0.8249, 0.2683),
-    (-0.6270, 0.1278, 0.7684),
-    (0.6000, -0.5500, 0.5809),
-)
 
 
 # Slower currents than the default cell, so that its fall lasts about as long as phase 3; assumed.

@@ -6,6 +6,7 @@ that holds another recipe is refused rather than mixed in.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ground.errors import UsageError
 from ground.files import write_atomically
@@ -106,22 +106,17 @@ def _deaf() -> None:
 
 
 def _make(job: Job) -> None:
-    """Make one patient on one thread: sums in another order would round otherwise."""
     recipe, wanted, path = job
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        _write(simulate(recipe, wanted.protocol), wanted, path)
-    finally:
-        torch.set_num_threads(threads)
+    _write(simulate(recipe, wanted.protocol), wanted, path)
 
 
 def patient_files(heart: DigitalHeart, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     """(Path inside the patient's folder, bytes) of each file."""
-    digest = heart.recipe.digest()
+    said = json.dumps(_said(heart.recipe, wanted), sort_keys=True)
+    digest = hashlib.sha256(said.encode()).hexdigest()
     images, labels = heart.images, heart.labels
     if wanted.as_dicom:
-        for name, content in dicom.cine(images, heart.acquisition, digest):
+        for name, content in dicom.cine(images, heart.acquisition, heart.recipe.digest(), digest):
             yield f"dicom/{name}", content
     else:
         yield "cine.nii.gz", nifti.nifti(images, heart.affine, heart.cycle_ms)

@@ -18,8 +18,14 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_ui
 from simulation.heart.imaging.acquisition import Acquisition
 
 
-def cine(images: NDArray[np.uint16], how: Acquisition, digest: str) -> Iterator[tuple[str, bytes]]:
-    """(File name, bytes) of each image of a cine (S, T, Y, X); `digest` is the recipe's, in hexadecimal."""
+def cine(
+    images: NDArray[np.uint16], how: Acquisition, patient: str, digest: str
+) -> Iterator[tuple[str, bytes]]:
+    """(File name, bytes) of each image of a cine (S, T, Y, X).
+
+    `patient` is the recipe's digest in hexadecimal; `digest` that of the recipe and of how it was imaged,
+    from which identifiers are made: other pixels, other identifiers.
+    """
     study, series = generate_uid(entropy_srcs=[digest, "study"]), generate_uid(entropy_srcs=[digest, "cine"])
     frame = generate_uid(entropy_srcs=[digest, "frame"])
     for place in range(images.shape[0]):
@@ -31,7 +37,7 @@ def cine(images: NDArray[np.uint16], how: Acquisition, digest: str) -> Iterator[
             dataset.SOPInstanceUID, dataset.SOPClassUID = name, MRImageStorage
             dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
             dataset.FrameOfReferenceUID, dataset.InstanceNumber = frame, number
-            _who(dataset, digest)
+            _who(dataset, patient)
             _sequence(dataset, how)
             _place(dataset, how, place, phase, images.shape[1])
             _pixels(dataset, images[place, phase])
@@ -44,6 +50,8 @@ def _header(name: UID) -> FileMetaDataset:
     header = FileMetaDataset()
     header.MediaStorageSOPClassUID, header.MediaStorageSOPInstanceUID = MRImageStorage, name
     header.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.ImplementationClassUID = generate_uid(entropy_srcs=["laennec"])
+    header.ImplementationVersionName = "LAENNEC"
     return header
 
 

@@ -1,9 +1,10 @@
 """Domain randomisation: tissues in random greys, so that a model learns shapes rather than a scanner.
 
-After SynthSeg (Billot et al., Medical Image Analysis 2023): each tissue's mean is drawn uniformly, then
-follow a random smooth bias field, blur, noise and a power law. Here structures keep the partial volume of the
-slices, and tissues that are the same thing (blood of both ventricles; muscle of all walls) may differ only a
-little, so that a border that no scanner shows is not drawn.
+In the spirit of SynthSeg (Billot et al., Medical Image Analysis 2023): each tissue's mean is drawn uniformly,
+then follow a coil's shading, blur, noise and a power law. What that paper has beyond it: random deformation
+(here the anatomy varies instead), a variance of each tissue, free bias fields, random resolution. Here
+structures keep the partial volume of the slices, and tissues that are the same thing (blood of both
+ventricles; muscle of all walls) may differ only a little, so that a border that no scanner shows is not drawn.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class Raster:
 
     Attributes:
         fractions: (P, S, T, 8, Y, X) float, shares of `HEART` in [0, 1].
-        labels: (P, S, T, Y, X) uint8, the structure that fills most of the voxel; papillary muscles count as
-            cavity.
+        labels: (P, S, T, Y, X) uint8, the structure that fills most of a voxel of which at least half is LV
+            or RV cavity or LV wall; papillary muscles count as cavity.
 
     """
 
@@ -249,9 +249,9 @@ def _papillary(
 
 
 def _labels(fractions: Tensor) -> Tensor:
-    """The structure that fills most of each voxel."""
+    """The structure that fills most of each voxel, where structures fill half of it."""
     lv, wall, rv, _, scar, oedema, papillary, _ = fractions.unbind(3)
     wall = wall + scar + oedema
     structures = torch.stack([rv, wall, lv + papillary], dim=3)
-    most, which = structures.max(dim=3)
-    return torch.where(most >= 1.0 - structures.sum(3), which + 1, 0).to(torch.uint8)
+    which = structures.argmax(dim=3)
+    return torch.where(structures.sum(3) >= 0.5, which + 1, 0).to(torch.uint8)

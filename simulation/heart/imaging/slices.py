@@ -14,10 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# The heart's axes in a supine patient (left, posterior, superior): z, from apex to base, points to the right,
-# backwards and up; x, towards the septum, to the right and forwards. Assumed typical directions.
-_UPWARDS = np.array([-0.6, 0.6, 0.5])
-_SEPTUM = np.array([-0.6, -0.75, 0.0])
+from simulation.heart.anatomy.body import AXES
 
 
 @dataclass(frozen=True)
@@ -144,8 +141,9 @@ def _rotation(axis: int, angle: Tensor) -> Tensor:
 
 
 def _frame() -> NDArray[np.float64]:
-    """(3, 3): from the heart's frame to left-posterior-superior."""
-    upwards = _UPWARDS / np.linalg.norm(_UPWARDS)
-    septum = _SEPTUM - upwards * (upwards @ _SEPTUM)
-    septum /= np.linalg.norm(septum)
-    return np.stack([septum, np.cross(upwards, septum), upwards], axis=1)
+    """(3, 3): from the heart's frame to left-posterior-superior; its columns are the heart's axes."""
+    axes = np.array(AXES) * [-1.0, -1.0, 1.0]
+    # The table is rounded; these columns are orthonormal.
+    left, _, right = np.linalg.svd(axes.T)
+    frame: NDArray[np.float64] = left @ right
+    return frame

@@ -23,6 +23,7 @@ from simulation.heart.mechanics.ventricle import SEGMENTS, State, Trajectory, Ve
 
 LAW = Law()
 WALL = Wall()
+ALIKE = 0.002
 VALVE = 1.0  # kPa ms/mL of an open valve: 0.5 kPa at 500 mL/s, assumed
 
 
@@ -41,7 +42,7 @@ class Beat:
     strain_circumferential: Tensor  # (P, T, 17)
     strain_longitudinal: Tensor  # (P, T, 17)
     strain_radial: Tensor  # (P, T, 17)
-    twist: Tensor  # (P, T) rad, apex relative to base
+    twist: Tensor  # (P, T) rad, apex relative to base about the apex-to-base axis; < 0 is systole's sense
     filling_pressure: Tensor  # (P,) kPa, atrial between kicks, as it had to be
     periodicity: Tensor  # (P,) mL, end-diastolic volume of this beat less the one that follows
     trajectory: Trajectory
@@ -84,8 +85,12 @@ class Beat:
 
     @property
     def end_systole(self) -> Tensor:
-        """(P,) the phase, 0 to T−1, whose volume is smallest."""
-        return self.volume.argmin(1)
+        """(P,) the first phase, 0 to T−1, whose volume is the smallest but for ALIKE of the stroke.
+
+        The volume stands still in isovolumic relaxation, where rounding would choose.
+        """
+        least, most = self.volume.amin(1, keepdim=True), self.volume.amax(1, keepdim=True)
+        return (self.volume <= least + ALIKE * (most - least)).int().argmax(1)
 
 
 def beat(
@@ -269,7 +274,8 @@ def sample(
         strain_circumferential=strain.circumferential(fibre),
         strain_longitudinal=strain.longitudinal(fibre),
         strain_radial=strain.radial(fibre, volumes[:, :1], ventricle.wall_volume[:, None]),
-        twist=function.twist[:, None] * shortening,
+        # Seen from the apex it turns counter-clockwise, from the anterior wall towards the septum.
+        twist=-function.twist[:, None] * shortening,
         filling_pressure=filling,
         periodicity=total[:, -1] - total[:, 0],
         trajectory=trajectory,

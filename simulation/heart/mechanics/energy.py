@@ -1,6 +1,7 @@
 """Where the work of a beat goes: what the bridges deliver is pumped, lost to viscosity, or stored.
 
-With the one-fibre relation p dV_s = σ_s V_w dε_s (Arts et al. 1991, J Biomech) and the law of `sarcomere`,
+With the one-fibre relation p dV_s = σ_s V_w dε_s (Arts et al. 1991, Biophys J 59:93) and the law of
+`sarcomere`,
 
     −Σ V_w ∫ (k_c ξ_0 + σ_c) ė_c dt
         = −∮ p dV + Σ V_w ∫ (μ ε̇² + C_c ė_c²) dt + Δ(energy of passive, series and tether springs)

@@ -47,7 +47,7 @@ def strain_under(load: Tensor, exponent: Tensor, wall: Wall) -> Tensor:
 def relaxed_strain(
     volume: Tensor, wall_volume: Tensor, pressure: Tensor, exponent: Tensor, wall: Wall
 ) -> Tensor:
-    """ε at which σ_p balances a passive `pressure` (kPa): p (1 + 3 V/V_w), Arts et al. (1991, J Biomech).
+    """ε at which σ_p balances a passive `pressure` (kPa): p (1 + 3 V/V_w), Arts et al. (1991, Biophys J).
 
     It fixes the slack volume of each segment: V_w + 3 V_0 = (V_w + 3 V) exp(−3 ε). V_0 may be negative where
     a segment has much wall and little cavity; V_w + 3 V_0 is always positive.

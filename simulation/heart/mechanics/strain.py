@@ -1,7 +1,8 @@
 """From fibre strain to the three strains that images show.
 
-The one-fibre strain is half the natural strain of the mid-wall's area (Arts et al. 1991, J Biomech), so that
-circumferential and longitudinal natural strain add up to twice the fibre's; how they share it is assumed.
+The one-fibre strain is half the natural strain of the mid-wall's area (Arts et al. 1991, Biophys J 59:93), so
+that circumferential and longitudinal natural strain add up to twice the fibre's; how they share it is
+assumed.
 Radial strain is the thickening of the whole wall, kept at its volume: the wall of a spherical shell with the
 segment's ratio of cavity to wall. In a thin wall it is what incompressibility leaves,
 (1+e_r)(1+e_c)(1+e_l) = 1; in a thick one it is smaller, because the outer layers thicken less.

@@ -1,6 +1,6 @@
 """Seventeen segments of muscle around one cavity: how they move through time together.
 
-One-fibre relation of Arts, Bovendeerd, Prinzen, Reneman (1991, J Biomech 24:849), for each segment s with its
+One-fibre relation of Arts, Bovendeerd, Prinzen, Reneman (1991, Biophys J 59:93), for each segment s with its
 own share V_s of the cavity and its own wall V_w,s:
 
     ε_s = ⅓ ln((V_w + 3 V_s)/(V_w + 3 V_0)),   p = σ_s V_w/(V_w + 3 V_s),   so p dV_s = σ_s V_w dε_s exactly

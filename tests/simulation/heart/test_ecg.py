@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from ground.errors import UsageError
+from simulation.heart.anatomy.body import AXES
 from simulation.heart.anatomy.population import draw, stack
 from simulation.heart.anatomy.shape import build
 from simulation.heart.electrophysiology import ecg
 from simulation.heart.electrophysiology.conduction import activate
 from simulation.heart.electrophysiology.ecg import (
-    AXES,
     LEADS,
     Repolarisation,
     electrodes,

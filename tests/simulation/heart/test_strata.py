@@ -36,6 +36,8 @@ def test_a_cohort_of_infarcts_draws_infarcts() -> None:
         ("territory=LAD,segments=7", "not both"),
         ("segments=0+7", "from 1 to 17"),
         ("segments=18", "from 1 to 17"),
+        ("segments=²", "from 1 to 17"),
+        ("territory=LAD,territory=RCA", "twice"),
     ],
 )
 def test_a_bad_stratum_says_what_may_stand_there(text: str, says: str) -> None:
@@ -51,3 +53,13 @@ def test_a_recipe_of_another_simulator_or_version_is_refused() -> None:
     for other in (Recipe("tables", VERSION, "any", 1), Recipe(SIMULATOR, VERSION + 1, "any", 1)):
         with pytest.raises(UsageError, match="give it to that one"):
             check(other)
+
+
+def test_a_recipe_whose_stratum_is_written_otherwise_is_refused() -> None:
+    with pytest.raises(UsageError, match="is written 'age=scar,group=infarct,territory=LAD'"):
+        check(Recipe(SIMULATOR, VERSION, "territory=LAD,age=scar", 1))
+
+
+def test_a_whole_number_and_its_float_are_one_recipe() -> None:
+    one = Recipe(SIMULATOR, VERSION, "any", 1, {"heart_rate": 70})
+    assert one.digest() == Recipe(SIMULATOR, VERSION, "any", 1, {"heart_rate": 70.0}).digest()
