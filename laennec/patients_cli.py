@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,9 @@ def patients(
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path}: is a file: give a folder with --out")
     if task not in COHORTS:
+        near = difflib.get_close_matches(task, COHORTS, n=1)
+        if near:
+            raise UsageError(f"no task or cohort called {task}: did you mean {near[0]}?")
         if dicom or enhancement or randomise:
             raise UsageError(
                 f"--dicom, --lge and --randomise are for hearts ({', '.join(COHORTS)}): leave out"

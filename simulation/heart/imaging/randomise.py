@@ -4,7 +4,7 @@ In the spirit of SynthSeg (Billot et al., Medical Image Analysis 2023): each tis
 then follow a coil's shading, blur, noise and a power law. What that paper has beyond it: random deformation
 (here the anatomy varies instead), a variance of each tissue, free bias fields, random resolution. Here
 structures keep the partial volume of the slices, and tissues that are the same thing (blood of both
-ventricles; muscle of all walls) may differ only a little, so that a border that no scanner shows is not drawn.
+ventricles; muscle of all walls) may differ only a little, so that no border is drawn that no scanner shows.
 """
 
 from __future__ import annotations

@@ -1,0 +1,49 @@
+"""`laennec patients` for digital hearts, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from calls import Laennec
+
+FEW = ("--slices", 2, "--phases", 3)
+
+
+def test_hearts_are_written_and_the_same_command_makes_nothing_anew(laennec: Laennec, tmp_path: Path) -> None:
+    arguments = ("patients", "infarct", "--count", 2, "--stratum", "territory=LAD", *FEW, "--out", tmp_path)
+    finished = laennec(*arguments)
+    assert finished.code == 0
+    assert "2 digital hearts" in finished.out
+    assert (tmp_path / "contact-sheet.png").exists()
+    before = (tmp_path / "patient-0001").stat().st_mtime_ns
+    said = json.loads(laennec(*arguments, "--json").out)
+    assert said == {
+        "task": "infarct",
+        "stratum": "group=infarct,territory=LAD",
+        "count": 2,
+        "seed": 1,
+        "patients": [str(tmp_path / f"patient-000{number}") for number in (1, 2)],
+    }
+    assert (tmp_path / "patient-0001").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("infarct", "--stratum", "territory=LXA"), "choose one of LAD, RCA, LCX"),
+        (("infarct", "--stratum", "group=normal,age=scar"), "only group=infarct"),
+        (("heart-disease",), "give --stratum"),
+        (("heart-disease", "--stratum", "cleveland", "--dicom"), "are for hearts"),
+        (("infarkt",), "did you mean"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_status_2(
+    laennec: Laennec, tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    finished = laennec("patients", *arguments, "--out", tmp_path / "hearts")
+    assert finished.code == 2
+    assert says in finished.err
+    assert "Traceback" not in finished.err
+    assert not (tmp_path / "hearts").exists()
