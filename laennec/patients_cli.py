@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,10 @@ def patients(
             "age, scanner; what is left out is drawn, as in territory=LAD,age=scar.",
             show_default=False,
         ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help=ONLY_HEARTS + "a recipe.json; makes that patient again, imaged as it says."),
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="How many. Default: 100, hearts 10.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = 1,
@@ -80,16 +85,36 @@ def patients(
     from simulation.heart.picture import Protocol
     from simulation.heart.strata import recipes
 
-    protocol = Protocol(slices=slices, phases=phases, enhancement=enhancement, randomise=randomise)
-    made = recipes(stratum or "any", count or 10, seed, cohort=task)
-    folders = _hearts(made, out, Wanted(protocol, as_dicom=dicom), workers, quiet=json)
+    if recipe is not None:
+        made, wanted = _told(recipe)
+    else:
+        protocol = Protocol(slices=slices, phases=phases, enhancement=enhancement, randomise=randomise)
+        wanted = Wanted(protocol, as_dicom=dicom)
+        made = recipes(stratum or "any", count or 10, seed, cohort=task)
+    folders = _hearts(made, out, wanted, workers, quiet=json)
     if json:
         said = {"task": task, "stratum": made[0].stratum, "count": len(made), "seed": seed}
         screen.print_json({**said, "patients": [str(each) for each in folders]})
         return
     screen.out.print(
-        f"{len(made)} digital hearts in {out}: look at contact-sheet.png and heart.gif.", soft_wrap=True
+        f"{len(made)} digital heart{'s' if len(made) > 1 else ''} in {out}: look at contact-sheet.png and "
+        "heart.gif, read cohort.csv.",
+        soft_wrap=True,
     )
+
+
+def _told(file: Path) -> tuple[list[Recipe], Wanted]:
+    """The recipe of a recipe.json, and how it was imaged; raises UsageError where it is none."""
+    from simulation.heart.export.cohort import Wanted
+    from simulation.heart.picture import Protocol
+    from simulation.recipe import Recipe
+
+    try:
+        said = loads(file.read_text())
+        protocol, as_dicom = Protocol(**said.pop("protocol")), bool(said.pop("dicom"))
+        return [Recipe(**said)], Wanted(protocol, as_dicom)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{file}: is not a heart's recipe.json: give one that this command wrote") from error
 
 
 def _hearts(recipes: Sequence[Recipe], out: Path, wanted: Wanted, workers: int, *, quiet: bool) -> list[Path]:

@@ -47,3 +47,14 @@ def test_wrong_use_is_one_line_and_exit_status_2(
     assert says in finished.err
     assert "Traceback" not in finished.err
     assert not (tmp_path / "hearts").exists()
+
+
+def test_a_recipe_travels_and_makes_the_same_patient(laennec: Laennec, tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert laennec("patients", "infarct", "--count", 1, "--seed", 4, *FEW, "--out", first).code == 0
+    recipe = first / "patient-0001" / "recipe.json"
+    assert laennec("patients", "infarct", "--recipe", recipe, "--out", again).code == 0
+    sums = [(each / "patient-0001" / "SHA256SUMS").read_text() for each in (first, again)]
+    assert sums[0] == sums[1]
+    refused = laennec("patients", "infarct", "--recipe", first / "cohort.csv", "--out", again)
+    assert (refused.code, "is not a heart's recipe.json" in refused.err) == (2, True)

@@ -21,15 +21,16 @@ from pathlib import Path
 import numpy as np
 
 from ground.errors import UsageError
-from ground.files import write_atomically
+from ground.files import locked, write_atomically
 from simulation.heart.export import dicom, nifti, pictures
 from simulation.heart.export.curves import curves
-from simulation.heart.export.tables import ecg_csv, facts, strains_csv, volumes_csv
+from simulation.heart.export.tables import cohort_csv, ecg_csv, facts, strains_csv, volumes_csv
 from simulation.heart.patient import DigitalHeart, simulate
 from simulation.heart.picture import Protocol
 from simulation.recipe import Recipe
 
 ON_THE_SHEET = 40  # patients; more would not be looked at
+SUMS = "SHA256SUMS"
 TILE = 96  # pixels around the heart
 
 
@@ -66,6 +67,21 @@ def write_cohort(
     for recipe, path in zip(recipes, paths, strict=True):
         _check(recipe, wanted, path)
     folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock", 0.0, f"{folder}: another command is writing here: wait for it"):
+        return _written(recipes, folder, paths, wanted, advanced, workers)
+
+
+def _written(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    paths: list[Path],
+    wanted: Wanted,
+    advanced: Callable[[], None],
+    workers: int,
+) -> list[Path]:
+    for path in paths:
+        for left in folder.glob(f".{path.name}.*"):  # of a command that was killed
+            shutil.rmtree(left)
     missing = [
         (recipe, wanted, path) for recipe, path in zip(recipes, paths, strict=True) if not path.exists()
     ]
@@ -80,6 +96,7 @@ def write_cohort(
     )
     sheet = pictures.contact_sheet(rows, title, "circumferential strain at end-systole", -0.3, 0.3)
     write_atomically(folder / "contact-sheet.png", sheet, mode=0o644)
+    write_atomically(folder / "cohort.csv", cohort_csv(paths), mode=0o644)
     write_atomically(folder / "heart.gif", (paths[0] / "heart.gif").read_bytes(), mode=0o644)
     return paths
 
@@ -113,7 +130,7 @@ def _make(job: Job) -> None:
 def patient_files(heart: DigitalHeart, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     """(Path inside the patient's folder, bytes) of each file."""
     said = json.dumps(_said(heart.recipe, wanted), sort_keys=True)
-    digest = hashlib.sha256(said.encode()).hexdigest()
+    digest = _digest(said.encode())
     images, labels = heart.images, heart.labels
     if wanted.as_dicom:
         for name, content in dicom.cine(images, heart.acquisition, heart.recipe.digest(), digest):
@@ -141,38 +158,59 @@ def _said(recipe: Recipe, wanted: Wanted) -> dict[str, object]:
 
 
 def _check(recipe: Recipe, wanted: Wanted, path: Path) -> None:
+    """Raise UsageError where the patient's folder is another's, or not as it was written."""
     if not path.exists():
         return
-    file = path / "recipe.json"
     try:
-        same = json.loads(file.read_text()) == _said(recipe, wanted)
-    except (OSError, ValueError):
-        same = False
-    if not same:
-        raise UsageError(f"{path}: holds something other than this patient: give another --out, or remove it")
+        found = json.loads((path / "recipe.json").read_text())
+        sums = dict(line.split("  ")[::-1] for line in (path / SUMS).read_text().splitlines())
+        damaged = [n for n, digest in sums.items() if _digest((path / n).read_bytes()) != digest]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: is not a whole patient: give another --out, or remove it") from error
+    differ = sorted(k for k, v in _said(recipe, wanted).items() if found.get(k) != v)
+    if differ:
+        raise UsageError(f"{path}: holds another patient, {', '.join(differ)} differ: give another --out")
+    if damaged:
+        raise UsageError(f"{path}: {damaged[0]} is not as it was written: remove {path.name}")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _write(heart: DigitalHeart, wanted: Wanted, path: Path) -> None:
     """Write a patient beside its place, then move it there."""
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
+        sums = []
         for name, content in patient_files(heart, wanted):
-            file = beside / name
-            file.parent.mkdir(exist_ok=True)
-            with file.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+            _store(beside / name, content)
+            sums.append(f"{_digest(content)}  {name}\n")
+        _store(beside / SUMS, "".join(sums).encode())
         beside.chmod(0o755)
         beside.rename(path)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        error.filename = error.filename or str(path)  # a full disk does not say where
+        raise
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
 
+def _store(file: Path, content: bytes) -> None:
+    file.parent.mkdir(exist_ok=True)
+    with file.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def _row(path: Path) -> pictures.Row:
     known = json.loads((path / "facts.json").read_text())
-    caption = f"{path.name[-4:]} {known['group']} EDV {known['edv_ml']:.0f} mL EF {known['ef_percent']:.0f} %"
+    infarct = known["infarct"] or {}
+    who = " ".join([known["group"], *(infarct[key] for key in ("territory", "age") if key in infarct)])
+    caption = f"{path.name[-4:]} {who}, EDV {known['edv_ml']:.0f} mL, EF {known['ef_percent']:.0f} %"
     strain = np.asarray(known["end_systolic_circumferential_strain_by_segment"])
     return pictures.Row(caption, pictures.read(path / "preview.png"), strain)
 

@@ -60,7 +60,7 @@ def _strain(axes: Axes, heart: DigitalHeart, strain: np.ndarray, name: str) -> N
         axes.plot(heart.times_ms, strain[:, segment], color="tab:red" if dead else "0.6", linewidth=0.9)
     axes.axhline(0.0, color="black", linewidth=0.5)
     if (heart.infarcted >= DEAD).any():
-        name += f"\n(red: at least {DEAD:.0%} of the myocytes dead)"
+        axes.set_title(f"red: at least {DEAD:.0%} of the myocytes dead", fontsize=8)
     axes.set(xlabel="time (ms)", ylabel=name)
 
 

@@ -28,6 +28,8 @@ def cine(
     """
     study, series = generate_uid(entropy_srcs=[digest, "study"]), generate_uid(entropy_srcs=[digest, "cine"])
     frame = generate_uid(entropy_srcs=[digest, "frame"])
+    low, high = (float(each) for each in np.percentile(images, (1.0, 99.5)))
+    window = ((low + high) / 2, max(high - low, 1.0))  # one for all, so that a cine does not flicker
     for place in range(images.shape[0]):
         for phase in range(images.shape[1]):
             number = place * images.shape[1] + phase + 1
@@ -40,7 +42,7 @@ def cine(
             _who(dataset, patient)
             _sequence(dataset, how)
             _place(dataset, how, place, phase, images.shape[1])
-            _pixels(dataset, images[place, phase])
+            _pixels(dataset, images[place, phase], window)
             stream = io.BytesIO()
             dataset.save_as(stream, enforce_file_format=True)
             yield f"slice-{place + 1:02d}-phase-{phase + 1:02d}.dcm", stream.getvalue()
@@ -59,7 +61,7 @@ def _who(dataset: Dataset, digest: str) -> None:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientName, dataset.PatientID = f"Digital^{digest[:12]}", digest[:16]
     dataset.PatientBirthDate = dataset.PatientSex = ""
-    dataset.QualityControlSubject = "YES"
+    dataset.QualityControlSubject = dataset.SyntheticData = "YES"
     dataset.StudyDate = dataset.StudyTime = dataset.AccessionNumber = dataset.ReferringPhysicianName = ""
     dataset.StudyID, dataset.SeriesNumber = "1", 1
     dataset.Modality, dataset.Manufacturer = "MR", "Laennec"
@@ -90,11 +92,10 @@ def _place(dataset: Dataset, how: Acquisition, place: int, phase: int, phases: i
     dataset.HeartRate = round(60_000 / how.cycle_ms)
 
 
-def _pixels(dataset: Dataset, image: NDArray[np.uint16]) -> None:
-    low, high = (float(each) for each in np.percentile(image, (1.0, 99.5)))
+def _pixels(dataset: Dataset, image: NDArray[np.uint16], window: tuple[float, float]) -> None:
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.Rows, dataset.Columns = image.shape
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
     dataset.PixelRepresentation = 0
-    dataset.WindowCenter, dataset.WindowWidth = f"{(low + high) / 2:.6g}", f"{max(high - low, 1.0):.6g}"
+    dataset.WindowCenter, dataset.WindowWidth = (f"{each:.6g}" for each in window)
     dataset.PixelData = np.ascontiguousarray(image, dtype="<u2").tobytes()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulation.heart.electrophysiology.ecg import LEADS
+from simulation.heart.mechanics.function import UNITS
 from simulation.heart.patient import DigitalHeart
 
 
@@ -58,8 +61,25 @@ def facts(heart: DigitalHeart) -> dict[str, object]:
         "infarct": heart.infarct,
         "infarcted_share_by_segment": [round(float(each), 4) for each in heart.infarcted],
         "activation_ms_by_segment": [round(float(each), 2) for each in heart.activation_ms],
+        "units_of_parameters": dict(UNITS),
         "parameters": {name: round(value, 6) for name, value in sorted(heart.parameters.items())},
     }
+
+
+def cohort_csv(paths: Sequence[Path]) -> bytes:
+    """A row for each patient's folder, from its facts."""
+    known = [json.loads((path / "facts.json").read_text()) for path in paths]
+    plain = ("group", "scanner", "edv_ml", "esv_ml", "ef_percent", "mass_g", "rv_edv_ml", "heart_rate")
+    drawn = ("territory", "age", "extent", "transmurality", "severity")
+    rows = (
+        (
+            path.name,
+            *(each[name] for name in plain),
+            *((each["infarct"] or {}).get(name, "") for name in drawn),
+        )
+        for path, each in zip(paths, known, strict=True)
+    )
+    return _csv(("patient", *plain, *drawn), rows)
 
 
 def _strains(heart: DigitalHeart) -> tuple[NDArray[np.float64], ...]:

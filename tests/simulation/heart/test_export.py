@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -48,9 +49,10 @@ def test_a_patient_s_folder_has_images_labels_curves_and_the_recipe(written: Pat
     assert names == {
         *("cine.nii.gz", "labels.nii.gz", "lge.nii.gz", "lge-labels.nii.gz", "strains.csv", "volumes.csv"),
         *("ecg.csv", "facts.json", "recipe.json", "heart.gif", "preview.png", "curves.png"),
-        "activation.nii.gz",
+        *("activation.nii.gz", "SHA256SUMS"),
     }
     assert (written / "contact-sheet.png").exists()
+    assert len((written / "cohort.csv").read_text().splitlines()) == 3
 
 
 def test_the_same_recipes_give_the_same_bytes_whatever_the_number_of_workers(
@@ -128,7 +130,7 @@ def test_an_interrupted_cohort_goes_on_and_ends_as_an_undisturbed_one(
     monkeypatch.setattr(cohort, "simulate", fails_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         write_cohort(RECIPES, tmp_path, Wanted(TINY))
-    assert [each.name for each in tmp_path.iterdir()] == ["patient-0001"]
+    assert [each.name for each in tmp_path.glob("[!.]*")] == ["patient-0001"]
     write_cohort(RECIPES, tmp_path, Wanted(TINY))
     assert len(made) == 3  # the first is not made twice
     assert digests(tmp_path) == digests(written)
@@ -143,11 +145,29 @@ def test_a_patient_that_cannot_be_written_leaves_nothing_half_written(
     monkeypatch.setattr(cohort, "volumes_csv", full)
     with pytest.raises(OSError, match="No space"):
         write_cohort(RECIPES[:1], tmp_path, Wanted(TINY))
-    assert list(tmp_path.iterdir()) == []
+    assert [each.name for each in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_folder_that_holds_somebody_else_is_refused(written: Path) -> None:
     before = digests(written)
-    with pytest.raises(UsageError, match=r"patient-0001.*give another --out"):
+    with pytest.raises(UsageError, match=r"patient-0001.*seed differ.*give another --out"):
         write_cohort(recipes("territory=RCA", 2, 4, "infarct"), written, Wanted(TINY))
     assert digests(written) == before
+
+
+def test_a_damaged_patient_is_found_and_named(written: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(written, copy)
+    with (copy / "patient-0002" / "labels.nii.gz").open("r+b") as stream:
+        stream.truncate(100)
+    with pytest.raises(UsageError, match=r"patient-0002: labels.nii.gz is not as it was written"):
+        write_cohort(RECIPES, copy, Wanted(TINY))
+
+
+def test_what_a_killed_command_left_is_swept(written: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(written, copy)
+    (copy / ".patient-0001.abc").mkdir()
+    write_cohort(RECIPES, copy, Wanted(TINY))
+    assert digests(copy) == digests(written)
+    assert not (copy / ".patient-0001.abc").exists()
