@@ -51,7 +51,7 @@ RANGES = {
     "aorta_size": (9.0, 13.5),
     "spine_turn": (0.25, 0.55),
     "rim": (0.5, 5.5),  # mean thickness of the fat on the heart
-    "pad": (-8.0, 16.0),  # of fat between the heart and the chest wall
+    "pad": (-10.0, 6.0),  # of fat between the heart and the chest wall
     "pad_turn": (0.1, 0.9),  # of its direction from the wall's
     "vessels": (1.8, 2.4),  # threshold of lung vessels, standard deviations
 }
@@ -283,7 +283,7 @@ class _Scene:
         v = self.value
         before = torch.atan2(self.up, self.right) - v["wall_angle"] - v["pad_turn"]
         lobe = 0.5 + 0.5 * torch.cos(before)
-        pad = self.away - 0.75 * self.near - (v["pad"] + 0.3 * self.near) * lobe**3 - 4.0 * self.coarse[3]
+        pad = self.away - 0.75 * self.near - (v["pad"] + 0.15 * self.near) * lobe**3 - 4.0 * self.coarse[3]
         threshold = v["vessels"] + 0.008 * (self.away - self.size) - 0.5 * self.coarse[2]
         return [
             ("fat", self.cover(pad, 2.0)),
