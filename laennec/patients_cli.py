@@ -75,9 +75,9 @@ def patients(
         near = difflib.get_close_matches(task, COHORTS, n=1)
         if near:
             raise UsageError(f"no task or cohort called {task}: did you mean {near[0]}?")
-        if dicom or enhancement or randomise:
+        if dicom or enhancement or randomise or recipe:
             raise UsageError(
-                f"--dicom, --lge and --randomise are for hearts ({', '.join(COHORTS)}): leave out"
+                f"--recipe, --dicom, --lge and --randomise are for hearts ({', '.join(COHORTS)}): leave them out"
             )
         _tables(task, stratum, count or 100, seed, out, json=json)
         return
