@@ -77,7 +77,8 @@ def patients(
             raise UsageError(f"no task or cohort called {task}: did you mean {near[0]}?")
         if dicom or enhancement or randomise or recipe:
             raise UsageError(
-                f"--recipe, --dicom, --lge and --randomise are for hearts ({', '.join(COHORTS)}): leave them out"
+                f"--recipe, --dicom, --lge and --randomise are for hearts ({', '.join(COHORTS)}): "
+                "leave them out"
             )
         _tables(task, stratum, count or 100, seed, out, json=json)
         return
