@@ -191,7 +191,8 @@ def _masked(
         secure.check_fit(contribution, asked.plan, encoding, masking.roster.fewest)
     shown = asked.settings.discloses or asked.settings.sums_metrics
     metrics = reply.metrics if shown else dict.fromkeys(reply.metrics, math.nan)
-    words = secure.words_of(contribution, metrics, encoding)
+    # Only a task's own learner may still need the vector that it gave.
+    words = secure.words_of(contribution, metrics, encoding, overwrite=asked.task.learner is None)
     side, said = secure.mask(masking, words, asked.settings)
     return replace(reply, vector=words, secure=said, summed=tuple(sorted(reply.metrics))), replace(
         memory, secure=side
@@ -227,6 +228,7 @@ def _contribute(
         plan=asked.plan,
         step=0.0 if encoding is None else encoding.step,
         box=math.inf if encoding is None else encoding.box,
+        done=max(0, instruction.round - 1) / study.rounds,
     )
     return (count_of_patients() if asked.counting else learner).contribute(visit)
 

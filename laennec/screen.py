@@ -128,8 +128,10 @@ def _take_away(bars: Progress) -> None:
 
 def _note(event: Event) -> str:
     """What stands beside a bar: nothing, or whom the coordinator waits for."""
-    from server.events import Waiting
+    from server.events import Preparing, Waiting
 
+    if isinstance(event, Preparing) and event.done < event.total:
+        return f"learning from digital patients, {100 * event.done // event.total} %"
     if not isinstance(event, Waiting):
         return ""
     return f"waiting for {', '.join(event.hospitals)}, {event.seconds:.0f} s of {event.limit:.0f} s"

@@ -18,7 +18,7 @@ from flwr.serverapp import Grid
 
 from ground.errors import FederationError, LaennecError, StateError, UsageError
 from server import checkpoint, secure
-from server.events import Advanced, Waiting, halt, tell
+from server.events import Advanced, Preparing, Waiting, halt, tell
 from server.progress import Progress, begin
 from server.round import absorb, instruction, step
 from tasks.messages import MESSAGE_TYPE, Instruction, Reply, packer, unpack_reply
@@ -77,7 +77,7 @@ class _Names:
 def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress:
     """Run the study to its end and give its last progress; goes on from what `home` holds of it."""
     task = find(study.task, study.task_version)
-    progress = (checkpoint.load(home) if home else None) or begin(study, task)
+    progress = (checkpoint.load(home) if home else None) or begin(study, task, _prepares)
     if progress.study.digest != study.digest:
         raise StateError(f"{home}: holds another study ({progress.study.name}): choose another --out")
     nodes = _nodes(grid, terms)
@@ -101,6 +101,12 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
     if home:
         checkpoint.save(progress, home)
     return progress
+
+
+def _prepares(done: int, total: int) -> None:
+    if halt.is_set():
+        raise FederationError("the coordinator was stopped: run the study again")
+    tell(Preparing(done, total))
 
 
 def _nodes(grid: Grid, terms: Terms) -> list[int]:

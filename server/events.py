@@ -52,11 +52,25 @@ class Waiting:
     limit: float
 
 
+@dataclass(frozen=True)
+class Preparing:
+    """A model is given its digital start, before any hospital is asked.
+
+    Attributes:
+        done: digital patients made and steps taken.
+        total: how many there are to make and to take.
+
+    """
+
+    done: int
+    total: int
+
+
 # Set by an engine that runs the coordinator in a thread and cannot end it otherwise: the driver then stops at
 # its next pull, with its progress saved.
 halt = threading.Event()
 
-Event = Advanced | Waiting
+Event = Advanced | Waiting | Preparing
 Listener = Callable[[Event], None]
 _listeners: list[Listener] = []
 

@@ -11,6 +11,7 @@ from privacy.secagg import CoordinatorSide
 from tasks.contract import Task
 from tasks.learners import learner_for
 from tasks.learners.contract import State
+from tasks.learners.digital_start import Watch, nobody_watches
 from tasks.messages import Phase
 from tasks.study import Study
 
@@ -88,6 +89,6 @@ class Progress:
         return tuple(member.name for member in self.roster)
 
 
-def begin(study: Study, task: Task) -> Progress:
-    """Before anything was sent."""
-    return Progress(study, "enrol", 0, (), learner_for(task, study).begin(), Accountant(), ())
+def begin(study: Study, task: Task, watch: Watch = nobody_watches) -> Progress:
+    """Before anything was sent; `watch` hears how far the digital start is, where the study has one."""
+    return Progress(study, "enrol", 0, (), learner_for(task, study).begin(watch), Accountant(), ())

@@ -18,6 +18,10 @@ from simulation.recipe import Recipe
 from tasks.patients import Indices, Patients
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
     from tasks.learners.contract import Learner
     from tasks.study import Study
 
@@ -46,6 +50,24 @@ class Column:
     required: bool = True
 
 
+@dataclass(frozen=True)
+class Picture:
+    """One picture of what a model does for one patient: sensitive, shown only where the hospital discloses.
+
+    Attributes:
+        title: who of those who were tested and how well, as in "worst of 3, Dice .71"; never a name.
+        png: the file's bytes.
+
+    """
+
+    title: str
+    png: bytes
+
+
+def _as_they_are(inputs: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    return inputs, targets
+
+
 def _no_simulator(*_: object) -> NoReturn:
     raise TaskError("this task has no simulator of digital patients: give --data")
 
@@ -64,6 +86,13 @@ class Task:
             so it has no floating-point buffer and no BatchNorm.
         loss: (outputs, targets) -> one loss a patient, shape (patient,).
         metrics: (outputs, targets) -> named numbers over those patients; NaN where one is undefined.
+        per_patient: (model, patients) -> named numbers of each patient, shape (patient,); NaN where one is
+            undefined. Where a patient has several items it replaces `metrics`: a hospital's metric is
+            then the mean over its patients.
+        augment: (inputs, targets, generator) -> the same patients as another day would have shown them;
+            applied in training alone.
+        gallery: (model, patients) -> pictures of the best, the median and the worst patient.
+        stratify: patients -> the stratum of each, as an index into `strata`, shape (patient,).
         hospitals: the folder of a federation -> hospital name -> the path that `read` takes.
         read: one hospital's real data; raises DataError without naming a patient's value.
         split: patients -> (training indices, test indices), fixed and public.
@@ -96,3 +125,7 @@ class Task:
     export: Callable[[list[Recipe], str, Path], Path] = _no_simulator
     guide: str = ""
     learner: Callable[[Task, Study], Learner] | None = None
+    per_patient: Callable[[nn.Module, Patients], dict[str, npt.NDArray[np.float64]]] | None = None
+    augment: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] = _as_they_are
+    gallery: Callable[[nn.Module, Patients], list[Picture]] | None = None
+    stratify: Callable[[Patients], npt.NDArray[np.int64]] | None = None

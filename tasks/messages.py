@@ -21,6 +21,7 @@ from privacy.secagg import Encoding, Roster
 from privacy.secagg.encoding import SMALL
 from tasks.carried import pack_arrays, unpack_array
 from tasks.contract import Task
+from tasks.learners.model import places
 from tasks.study import Study
 
 Phase = Literal["enrol", "roster", "count", "train", "confirm", "unmask", "report"]
@@ -144,18 +145,21 @@ def words_of_sum(
     A patient moves weight · change of local training by at most learning rate · steps · clip / sampling rate,
     and SCAFFOLD's control variates by clip / sampling rate.
     """
-    hospitals, fewest, values = len(roster.names), roster.fewest, _values(published)
+    hospitals, fewest = len(roster.names), roster.fewest
+    values = _values(task, study, published)
     if counting or plan.noise == "distributed" or task.learner is not None or values <= SMALL:
         return Encoding.for_plan(plan, hospitals, fewest, counting=counting, values=values)
     training, unit = study.training, plan.clip / plan.sampling_rate
-    whole = training.local_steps * training.learning_rate
+    whole = training.local_steps * study.learning_rate
     noise = min(whole, 1.0) / math.sqrt(training.local_steps) * plan.noise_multiplier * unit
     return Encoding.for_released(max(whole, 1.0) * unit, noise, hospitals)
 
 
-def _values(published: Arrays) -> int:
-    """How many values a clipped gradient has: as many as the model."""
-    return published["model"].size if "model" in published else 1
+def _values(task: Task, study: Study, published: Arrays) -> int:
+    """How many values a clipped gradient has: as many as the study moves of the model."""
+    if study.trains == "everything":
+        return published["model"].size if "model" in published else 1
+    return int(places(task, study.trains).sum())
 
 
 def packer(instruction: Instruction) -> Callable[[str | None], RecordDict]:

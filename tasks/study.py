@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,15 @@ StrategyName = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "scaffold", "d
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Optimiser = Literal["sgd", "adam"]
+Schedule = Literal["constant", "cosine"]
+Trains = Literal["everything", "biases"]
+
+
+ADDED_LATER: dict[str, dict[str, object]] = {
+    "training": {"optimiser": "sgd", "schedule": "constant"},
+    "privacy": {"learning-rate": None, "trains": "everything"},
+}
 
 
 class _Table(BaseModel):
@@ -38,9 +48,15 @@ class _Table(BaseModel):
 
 
 class Training(_Table):
-    """How a round learns. Rates multiply mean gradients; steps are full passes over those who take part."""
+    """How a round learns. Rates multiply mean gradients; steps are full passes over those who take part.
+
+    `optimiser` is of the hospitals' own steps without privacy; a private step is one of plain DP-SGD. The
+    cosine schedule lets the rate of the hospitals' own steps fall to zero along the study.
+    """
 
     strategy: StrategyName = "fedavg"
+    optimiser: Optimiser = "sgd"
+    schedule: Schedule = "constant"
     local_steps: Annotated[int, Field(ge=1)] = 1
     learning_rate: Positive = 0.1
     server_learning_rate: Positive | None = None
@@ -51,11 +67,16 @@ class Privacy(_Table):
     """What the whole study may cost a patient; see `privacy.plan.PrivacyPlan`.
 
     An ε above 100 protects nobody and is refused: leave the [privacy] table out, and the report says so.
+    `learning_rate` is of the private steps, that of [training] where it is absent. `trains` says what they
+    move: noise grows with the root of the number of parameters, so that with few patients the biases, norms
+    and last layer of a model that starts well learn more than all of it (BiTFiT; Bu et al. 2022).
     """
 
     epsilon: Annotated[float, Field(ge=0.001, le=100.0, allow_inf_nan=False)]
     delta: Annotated[float, Field(ge=1e-12, le=0.01)] = 1e-5
     clip: Positive = 1.0
+    learning_rate: Positive | None = None
+    trains: Trains = "everything"
     sampling_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     noise: Noise = "distributed"
     secure_aggregation: bool = False
@@ -63,11 +84,18 @@ class Privacy(_Table):
 
 
 class Synthetic(_Table):
-    """Digital patients that fill a gap: their strata, the ε of the counts, how many."""
+    """Digital patients: of which strata (none named: all of the task's), and how many in all.
+
+    With `start_steps` the model is trained on them, so many gradient steps, before the first round. With
+    `fill` hospitals count the strata of their patients, at a cost of `epsilon`, and each simulates its share
+    of those who are rare. Digital patients are public: what is learned from them costs no ε.
+    """
 
     strata: Annotated[tuple[str, ...], Field(strict=False)] = ()
     epsilon: Positive = 0.1
     patients: Annotated[int, Field(ge=1)] = 200
+    fill: bool = True
+    start_steps: Annotated[int, Field(ge=0)] = 0
 
 
 class Study(_Table):
@@ -85,15 +113,16 @@ class Study(_Table):
     @model_validator(mode="after")
     def _runs_as_written(self) -> Self:
         """Combinations that would not mean what they say."""
-        if self.synthetic is not None:
-            raise ValueError("[synthetic] is not available in this version: remove the table")
+        if self.training.optimiser != "sgd" and self.training.strategy == "scaffold":
+            raise ValueError('scaffold corrects plain gradient steps: set optimiser = "sgd"')
         if self.privacy is None:
             return self
         if self.privacy.noise == "distributed":
-            if self.training.local_steps != 1:
+            if self.training.local_steps != 1 and self.privacy.learning_rate is None:
                 raise ValueError(
-                    'noise = "distributed" releases one clipped sum a round: '
-                    'set local-steps = 1, or noise = "local"'
+                    'noise = "distributed" releases one clipped sum a round: set local-steps = 1, or '
+                    'noise = "local"; or give [privacy] a learning-rate of its own, and local-steps is then '
+                    "of studies without privacy alone"
                 )
             if self.training.strategy == "scaffold":
                 raise ValueError(
@@ -102,8 +131,16 @@ class Study(_Table):
         return self
 
     def canonical(self) -> str:
-        """The form that is hashed: one line of JSON, keys sorted, defaults written out."""
+        """The form that is hashed: one line of JSON, keys sorted, defaults written out.
+
+        Keys that later versions added stand in it only where they are not at their defaults, so that a study
+        keeps its digest, and with it its approvals.
+        """
         values = self.model_dump(mode="json", by_alias=True)
+        for table, added in ADDED_LATER.items():
+            for key, default in added.items():
+                if values[table] is not None and values[table][key] == default:
+                    del values[table][key]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
@@ -131,6 +168,24 @@ class Study(_Table):
         )
 
     @property
+    def learning_rate(self) -> float:
+        """Of the steps that this study takes, with its privacy or without."""
+        if self.privacy is None or self.privacy.learning_rate is None:
+            return self.training.learning_rate
+        return self.privacy.learning_rate
+
+    def falling(self, done: float) -> float:
+        """The learning rate where a part `done` (0 to 1) of the study lies behind."""
+        if self.training.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    @property
+    def trains(self) -> Trains:
+        """What of the model a round moves."""
+        return "everything" if self.privacy is None else self.privacy.trains
+
+    @property
     def secure(self) -> bool:
         """Whether updates meet only as a masked sum."""
         return self.privacy is not None and self.privacy.secure_aggregation
@@ -138,6 +193,10 @@ class Study(_Table):
     def without_privacy(self) -> Study:
         """The same study with nothing protected: the other arm of a comparison."""
         return self.model_copy(update={"privacy": None})
+
+    def without_digital_patients(self) -> Study:
+        """The same study with real patients alone."""
+        return self.model_copy(update={"synthetic": None})
 
     def with_seed(self, seed: int) -> Study:
         """The same study with another seed, which is another study."""

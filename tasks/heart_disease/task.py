@@ -62,7 +62,7 @@ def hospitals(folder: Path) -> Mapping[str, Path]:
     return {path.stem: path for path in tables}
 
 
-def _patients(values: Values, where: str, *, complete: bool) -> TablePatients:
+def _patients(values: Values, *, complete: bool) -> TablePatients:
     """Features and labels; patients with a missing value are set aside where the cohort is complete."""
     set_aside: dict[str, int] = {}
     if complete:
@@ -72,6 +72,13 @@ def _patients(values: Values, where: str, *, complete: bool) -> TablePatients:
             set_aside["a value is missing"] = int((~whole).sum())
         values = {name: column[whole] for name, column in values.items()}
     labels = torch.from_numpy((values["num"] > 0).astype(np.float32))
+    features = complete_features(values) if complete else full_features(values)
+    return TablePatients(features, labels, set_aside)
+
+
+def _enough(patients: TablePatients, where: str) -> TablePatients:
+    """The same patients; raises DataError where a hospital could not learn from them."""
+    labels = patients.targets
     if len(labels) < FEWEST_PATIENTS:
         raise DataError(
             f"{where}: {len(labels)} patients left to learn from, {FEWEST_PATIENTS} needed: "
@@ -81,18 +88,17 @@ def _patients(values: Values, where: str, *, complete: bool) -> TablePatients:
         raise DataError(
             f"{where}: all patients have the same diagnosis: a hospital needs both, or must be left out"
         )
-    features = complete_features(values) if complete else full_features(values)
-    return TablePatients(features, labels, set_aside)
+    return patients
 
 
 def _reader(*, complete: bool) -> Callable[[Path], TablePatients]:
-    return lambda path: _patients(read_table(path, SCHEMA), str(path), complete=complete)
+    return lambda path: _enough(_patients(read_table(path, SCHEMA), complete=complete), str(path))
 
 
 def _simulator(*, complete: bool) -> Callable[[list[Recipe]], TablePatients]:
     def simulate(recipes: list[Recipe]) -> TablePatients:
         values = table_of([digital.simulate(recipe) for recipe in recipes], SCHEMA)
-        return _patients(values, "these recipes", complete=complete)
+        return _patients(values, complete=complete)
 
     return simulate
 

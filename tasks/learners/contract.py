@@ -7,7 +7,7 @@ aggregation and resume for nothing: noise is in the vector before it leaves, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,6 +80,7 @@ class Visit:
         plan: None where the study asks for no privacy.
         step: where not 0, noisy sums are to be whole numbers of it, as a secure sum adds them.
         box: the largest |value| of a sum before its noise, of which a secure sum's words leave room.
+        done: the part of the study that lies behind, 0 before the first round.
 
     """
 
@@ -91,13 +92,14 @@ class Visit:
     plan: PrivacyPlan | None
     step: float = 0.0
     box: float = float("inf")
+    done: float = 0.0
 
 
 class Learner(Protocol):
     """How a task learns. Pure: the same visit gives the same contribution, the same total the same state."""
 
-    def begin(self) -> State:
-        """The state before the first round."""
+    def begin(self, watch: Callable[[int, int], None] = ...) -> State:
+        """The state before the first round; `watch` hears how much of how much work is done."""
 
     def publish(self, state: State) -> dict[str, Array]:
         """What hospitals are sent: flat vectors by name, "model" among them."""

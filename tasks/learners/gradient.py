@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ground.arrays import Array, Arrays
 from tasks.contract import Task
 from tasks.learners.contract import State
-from tasks.learners.model import initial_vector
+from tasks.learners.digital_start import Watch, digital_start, nobody_watches
 from tasks.learners.strategies.contract import Strategy
 from tasks.study import Study
 
@@ -21,9 +21,9 @@ class GradientLearner:
     study: Study
     strategy: Strategy
 
-    def begin(self) -> State:
-        """The seed's model and the strategy's slots."""
-        model = initial_vector(self.task, self.study.seed)
+    def begin(self, watch: Watch = nobody_watches) -> State:
+        """The seed's model, or one with a digital start, and the strategy's slots."""
+        model = digital_start(self.task, self.study, watch)
         return State(model, self.strategy.slots(model))
 
     def publish(self, state: State) -> dict[str, Array]:

@@ -17,7 +17,15 @@ from ground.errors import PrivacyError
 from privacy.gradients import PatientGradients, add_noise
 from tasks.learners.contract import Contribution, State, Total, Visit
 from tasks.learners.gradient import GradientLearner
-from tasks.learners.model import generator_from, model_from, seed_from, torch_seed
+from tasks.learners.model import (
+    generator_from,
+    learning_batch,
+    model_from,
+    moving,
+    places,
+    seed_from,
+    torch_seed,
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,12 @@ class GradientSum(GradientLearner):
             raise PrivacyError("a clipped gradient sum needs a privacy plan: use local training without one")
         model = model_from(self.task, visit.published["model"]).train()
         chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
-        with torch_seed(seed_from(visit.stream)), PatientGradients(model, self.task.loss) as gradients:
-            inputs, targets = visit.patients.batch(chosen, generator_from(visit.stream))
-            total = gradients.clipped_sum(inputs, targets, plan.clip, step=visit.step)
+        with torch_seed(seed_from(visit.stream)), moving(model, self.study.trains):
+            batch = learning_batch(self.task, visit.patients, chosen, generator_from(visit.stream))
+            with PatientGradients(model, self.task.loss) as gradients:
+                total = gradients.clipped_sum(*batch, plan.clip, step=visit.step)
         total, confined = total.within(visit.box)
-        noisy = add_noise(total, plan.noise_multiplier, visit.shares, visit.stream)
+        noisy = add_noise(total, plan.noise_multiplier, visit.shares, visit.stream, in_place=True)
         kept = self.strategy.personalise(self.task, self.study.training, visit)
         # Whole steps need the bits that float32 lacks.
         vector = noisy.vector if visit.step else noisy.vector.astype(np.float32)
@@ -46,8 +55,10 @@ class GradientSum(GradientLearner):
         plan = self.study.plan()
         if plan is None:
             raise PrivacyError("a clipped gradient sum needs a privacy plan")
-        if total.vector.shape != state.model.shape:
-            raise ValueError(f"a sum of shape {total.vector.shape} for a model of {state.model.shape}")
+        chosen = places(self.task, self.study.trains)
+        if total.vector.shape != (chosen.sum(),):
+            raise ValueError(f"a sum of shape {total.vector.shape} for {chosen.sum()} parameters")
         divisor = plan.sampling_rate * max(1.0, float(state.slots["patients"][0]))
-        step = -self.study.training.learning_rate * total.vector / divisor
+        step = np.zeros(chosen.shape)
+        step[chosen] = -self.study.learning_rate * total.vector / divisor
         return self.strategy.update(state, step, self.study.training)

@@ -23,13 +23,16 @@ from tasks.learners.contract import Contribution, State, Total, Visit
 from tasks.learners.gradient import GradientLearner
 from tasks.learners.model import (
     generator_from,
-    load_vector,
+    learning_batch,
     mean_gradient,
     model_from,
+    moving,
+    places,
     seed_from,
     torch_seed,
     vector_of,
 )
+from tasks.learners.optimisers import optimiser_for
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,13 @@ class LocalTraining(GradientLearner):
         training = self.study.training
         weight = self._weight(visit)
         with torch_seed(seed_from(visit.stream)):
-            end = self._descend(visit, weight)
+            end, moments = self._descend(visit, weight)
         payload, kept = self.strategy.settle(training, visit, end)
         personal = self.strategy.personalise(self.task, training, visit)
         vector = np.append(flatten(payload) * np.float32(weight), np.float32(weight))
         plan = visit.plan
         if plan is None:
-            return Contribution(vector), {**kept, **personal}
+            return Contribution(vector), {**kept, **personal, **moments}
         releases = training.local_steps
         noise = plan.noise_multiplier * plan.clip
         return Contribution(vector, noise, plan.clip, releases), {**kept, **personal}
@@ -65,21 +68,24 @@ class LocalTraining(GradientLearner):
             return float(len(visit.patients))
         return max(1.0, float(visit.memory["patients"][0]))
 
-    def _descend(self, visit: Visit, weight: float) -> Array:
-        """Where this hospital's steps lead from the published model, flat, shape (parameter,)."""
-        training = self.study.training
+    def _descend(self, visit: Visit, weight: float) -> tuple[Array, dict[str, Array]]:
+        """Where this hospital's steps lead from the published model, flat, shape (parameter,); moments."""
+        study = self.study
         model = model_from(self.task, visit.published["model"]).train()
         generator = generator_from(visit.stream)
         everyone = np.arange(len(visit.patients), dtype=np.int64)
-        for _ in range(training.local_steps):
+        free = visit.plan is None
+        optimiser = optimiser_for(study.training.optimiser if free else "sgd", model, visit.memory)
+        for number in range(study.training.local_steps):
             if visit.plan is None:
-                gradient = mean_gradient(self.task, model, *visit.patients.batch(everyone, generator)).numpy()
+                batch = learning_batch(self.task, visit.patients, everyone, generator)
+                gradient = mean_gradient(self.task, model, *batch).numpy()
             else:
                 gradient = self._private_gradient(model, visit, visit.plan, weight, generator)
-            here = vector_of(model)
-            gradient = gradient + self.strategy.correction(training, here, visit)
-            load_vector(model, (here - training.learning_rate * gradient).astype(np.float32))
-        return vector_of(model)
+            gradient = gradient + self.strategy.correction(study.training, vector_of(model), visit)
+            done = visit.done + number / (study.rounds * study.training.local_steps)
+            optimiser.step(gradient, study.falling(done))
+        return vector_of(model), optimiser.memory()
 
     def _private_gradient(
         self,
@@ -91,7 +97,10 @@ class LocalTraining(GradientLearner):
     ) -> Array:
         """The noisy mean gradient of one step: all of the noise is this hospital's own."""
         chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
-        with PatientGradients(model, self.task.loss) as gradients:
-            total = gradients.clipped_sum(*visit.patients.batch(chosen, generator), plan.clip)
+        batch = learning_batch(self.task, visit.patients, chosen, generator)
+        with moving(model, self.study.trains), PatientGradients(model, self.task.loss) as gradients:
+            total = gradients.clipped_sum(*batch, plan.clip)
         noisy = add_noise(total, plan.noise_multiplier, 1, visit.stream)
-        return noisy.vector / (plan.sampling_rate * weight)
+        gradient = np.zeros(visit.published["model"].shape)
+        gradient[places(self.task, self.study.trains)] = noisy.vector / (plan.sampling_rate * weight)
+        return gradient

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
@@ -16,7 +18,8 @@ from ground.arrays import Array
 from ground.errors import FederationError, TaskError
 from privacy.randomness import Stream
 from tasks.contract import Task
-from tasks.patients import Patients
+from tasks.patients import Indices, Patients
+from tasks.study import Trains
 
 
 @contextmanager
@@ -45,6 +48,49 @@ def vector_of(model: nn.Module) -> Array:
 def trainable(model: nn.Module) -> list[nn.Parameter]:
     """The parameters that are exchanged: trainable floats only, no counter, no running statistic."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def moved(model: nn.Module, trains: Trains) -> list[nn.Parameter]:
+    """Those trainable parameters that a study moves; with "biases" the one-dimensional and the last layer.
+
+    One-dimensional are the biases and the weights of norms; Bu et al. 2022 train them and the head alone.
+    """
+    everything = trainable(model)
+    if trains == "everything":
+        return everything
+    *_, last = (layer for layer in model.modules() if any(p.requires_grad for p in layer.parameters(False)))
+    head = {id(parameter) for parameter in last.parameters(False)}
+    return [parameter for parameter in everything if parameter.dim() <= 1 or id(parameter) in head]
+
+
+def places(task: Task, trains: Trains) -> npt.NDArray[np.bool_]:
+    """Which values of the flat vector those are, shape (parameter,)."""
+    model = _prototype(task.model)
+    chosen = {id(parameter) for parameter in moved(model, trains)}
+    return np.concatenate([np.full(p.numel(), id(p) in chosen) for p in trainable(model)])
+
+
+@contextmanager
+def moving(model: nn.Module, trains: Trains) -> Iterator[None]:
+    """Inside, those parameters alone that a study moves have gradients."""
+    still = {id(parameter) for parameter in trainable(model)}
+    still -= {id(parameter) for parameter in moved(model, trains)}
+    others = [parameter for parameter in model.parameters() if id(parameter) in still]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def learning_batch(
+    task: Task, patients: Patients, chosen: Indices, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """One item of each of these patients, as the task augments them."""
+    inputs, targets = patients.batch(chosen, generator)
+    return task.augment(inputs, targets, generator)
 
 
 def load_vector(model: nn.Module, vector: Array) -> None:
@@ -96,6 +142,10 @@ def mean_gradient(task: Task, model: nn.Module, inputs: Tensor, targets: Tensor)
 def evaluate(task: Task, vector: Array, patients: Patients, chunk: int = 256) -> dict[str, float]:
     """The task's metrics of these parameters over the patients, who are read `chunk` at a time."""
     model = model_from(task, vector).eval()
+    if task.per_patient is not None:
+        with torch.no_grad():
+            rows = task.per_patient(model, patients)
+        return _with_headline(task, {name: _mean_of_known(values) for name, values in rows.items()})
     generator = torch.Generator().manual_seed(0)
     outputs, targets = [], []
     with torch.no_grad():
@@ -104,7 +154,16 @@ def evaluate(task: Task, vector: Array, patients: Patients, chunk: int = 256) ->
             inputs, some_targets = patients.batch(chosen, generator)
             outputs.append(model(inputs))
             targets.append(some_targets)
-    metrics = task.metrics(torch.cat(outputs), torch.cat(targets))
+    return _with_headline(task, task.metrics(torch.cat(outputs), torch.cat(targets)))
+
+
+def _mean_of_known(values: npt.NDArray[np.float64]) -> float:
+    """NaN where no patient has the value."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _with_headline(task: Task, metrics: dict[str, float]) -> dict[str, float]:
     if task.headline not in metrics:
         raise TaskError(
             f"task {task.name}: its headline {task.headline} is none of its metrics: correct the task"

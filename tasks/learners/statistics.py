@@ -34,7 +34,7 @@ class Statistics:
     statistic: Callable[[Patients], Tensor]
     bound: float
 
-    def begin(self) -> State:
+    def begin(self, watch: Callable[[int, int], None] | None = None) -> State:  # noqa: ARG002
         """Nothing is known yet."""
         return State(np.zeros(0, dtype=np.float32))
 

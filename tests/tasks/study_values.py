@@ -29,6 +29,8 @@ TRAINING = {
     "learning-rate": POSITIVE,
     "server-learning-rate": st.none() | POSITIVE,
     "proximal-strength": NOT_NEGATIVE,
+    "optimiser": st.sampled_from(["sgd", "adam"]),
+    "schedule": st.sampled_from(["constant", "cosine"]),
 }
 PRIVACY = {
     "epsilon": st.floats(min_value=0.001, max_value=100.0),
@@ -37,6 +39,8 @@ PRIVACY = {
     "sampling-rate": SHARES,
     "noise": st.sampled_from(["local", "distributed"]),
     "minimum-hospitals": st.integers(1, 10**6),
+    "learning-rate": st.none() | POSITIVE,
+    "trains": st.sampled_from(["everything", "biases"]),
 }
 KEYS = [("name",), ("task",), ("rounds",), ("seed",), ("task-version",), ("privacy",)]
 KEYS += [("training", key) for key in TRAINING] + [("privacy", key) for key in PRIVACY]
@@ -49,6 +53,8 @@ def valid(draw: st.DrawFn) -> Values:
     """The values of a study that can be run as written."""
     values: Values = draw(st.fixed_dictionaries(TOP))
     training: Values = draw(st.fixed_dictionaries(TRAINING))
+    if training["strategy"] == "scaffold":
+        training["optimiser"] = "sgd"
     privacy: Values | None = draw(st.none() | st.fixed_dictionaries(PRIVACY))
     if privacy is not None and privacy["noise"] == "distributed":
         training["local-steps"] = 1

@@ -132,7 +132,7 @@ def test_a_count_below_one_does_not_turn_the_step_around() -> None:
 
 @pytest.mark.parametrize("size", [3, 5, 1])
 def test_a_sum_that_does_not_fit_the_model_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match="for a model of"):
+    with pytest.raises(ValueError, match="for 4 parameters"):
         LEARNER.combine(State(MODEL, {"patients": np.array([40.0])}), paper.add_up([np.ones(size)]))
 
 

@@ -37,7 +37,7 @@ def refusal(text: str) -> str:
         (PRIVACY + "epsilonn = 1.0", "privacy.epsilonn", "did you mean epsilon?"),
         (PRIVACY + "sample-rate = 1.0", "privacy.sample-rate", "did you mean sampling-rate?"),
         ('nam = "a"\ntask = "b"\nrounds = 1', "nam", "did you mean name?"),
-        (TRAINING + "xyz = 1", "training.xyz", "known keys are strategy, local-steps"),
+        (TRAINING + "xyz = 1", "training.xyz", "known keys are strategy, optimiser"),
         (TOP + "[traning]\nlocal-steps = 2", "traning", "did you mean training?"),
         (TOP + '"se\\ned" = 2', r"se\ned", "did you mean seed?"),
     ],
@@ -106,8 +106,12 @@ def test_an_impossible_epsilon_is_refused(epsilon: str) -> None:
     [
         (PRIVACY + "[training]\nlocal-steps = 2", "local-steps", 'local-steps = 1, or noise = "local"'),
         (PRIVACY + "[training]\nstrategy = 'scaffold'", "scaffold", 'noise = "local", or another strategy'),
-        (TOP + "[synthetic]", "[synthetic]", "remove the table"),
-        (TOP + "[synthetic]\nstrata = ['a']\npatients = 3", "[synthetic]", "remove the table"),
+        (PRIVACY + "[training]\nlocal-steps = 2", "local-steps", "a learning-rate of its own"),
+        (
+            TOP + "[training]\nstrategy = 'scaffold'\noptimiser = 'adam'",
+            "scaffold",
+            'optimiser = "sgd"',
+        ),
     ],
 )
 def test_a_combination_that_would_not_mean_what_it_says_is_refused(text: str, key: str, way_out: str) -> None:

@@ -1,0 +1,116 @@
+"""The digital start: a model trained on digital patients before any hospital is asked.
+
+Its patients come from recipes that the study's seed gives, so it is public, costs no ε, and comes out the
+same for whoever computes it on one architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ground.arrays import Array
+from ground.errors import StudyError
+from simulation.recipe import Recipe
+from tasks.contract import Task
+from tasks.learners.model import (
+    initial_vector,
+    learning_batch,
+    mean_gradient,
+    model_from,
+    torch_seed,
+    vector_of,
+)
+from tasks.learners.optimisers import optimiser_for
+from tasks.patients import Patients, PooledPatients
+from tasks.study import Study, Synthetic
+
+BATCH = 32  # digital patients a step
+PORTION = 20  # recipes simulated between two signs of life
+Watch = Callable[[int, int], None]
+
+_made: dict[tuple[object, ...], Array] = {}
+
+
+def nobody_watches(done: int, total: int) -> None:
+    """Of a start that takes no time to speak of."""
+
+
+def digital_start(task: Task, study: Study, watch: Watch = nobody_watches) -> Array:
+    """The model before the first round, flat, shape (parameter,): the seed's, or one that learned already.
+
+    `watch` hears how many patients and steps of how many are done. Raises StudyError for a stratum that the
+    task does not know.
+    """
+    synthetic = study.synthetic
+    if synthetic is None or synthetic.start_steps == 0:
+        return initial_vector(task, study.seed)
+    training = study.training
+    key = (task.name, task.version, study.seed, synthetic, training.optimiser, training.learning_rate)
+    if key not in _made:  # the arms of a comparison begin alike
+        _made[key] = _learn(task, study, synthetic, watch)
+    return _made[key].copy()
+
+
+def recipes_of(task: Task, synthetic: Synthetic, seed: int) -> list[Recipe]:
+    """The digital patients of a study, its strata in turn and as many of each as can be."""
+    strata = strata_of(task, synthetic)
+    share, rest = divmod(synthetic.patients, len(strata))
+    counts = [share + (place < rest) for place in range(len(strata))]
+    named = zip(strata, counts, strict=True)
+    return [recipe for stratum, count in named if count for recipe in task.recipes(stratum, count, seed)]
+
+
+def strata_of(task: Task, synthetic: Synthetic) -> tuple[str, ...]:
+    """The strata that the study draws from; raises StudyError where the task has none, or not those."""
+    if not task.strata:
+        raise StudyError(f"task {task.name} has no simulator of digital patients: remove [synthetic]")
+    unknown = [name for name in synthetic.strata if name not in task.strata]
+    if unknown:
+        raise StudyError(
+            f"[synthetic] strata: task {task.name} knows no {unknown[0]}; it has {', '.join(task.strata)}"
+        )
+    return synthetic.strata or task.strata
+
+
+def _learn(task: Task, study: Study, synthetic: Synthetic, watch: Watch) -> Array:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in one order, as at the hospitals
+    try:
+        recipes = recipes_of(task, synthetic, study.seed)
+        total = len(recipes) + synthetic.start_steps
+        patients = _simulated(task, recipes, lambda done: watch(done, total))
+        return _descend(
+            task, study, synthetic.start_steps, patients, lambda done: watch(len(recipes) + done, total)
+        )
+    finally:
+        torch.set_num_threads(before)
+
+
+def _simulated(task: Task, recipes: list[Recipe], told: Callable[[int], None]) -> Patients:
+    parts = []
+    for start in range(0, len(recipes), PORTION):
+        told(start)
+        parts.append(task.simulate(recipes[start : start + PORTION]))
+    return PooledPatients(parts)
+
+
+def _descend(task: Task, study: Study, steps: int, patients: Patients, told: Callable[[int], None]) -> Array:
+    """So many steps of the study's optimiser, its rate falling as a cosine."""
+    training, count = study.training, len(patients)
+    draws = np.random.default_rng([study.seed, count])
+    generator = torch.Generator().manual_seed(study.seed)
+    with torch_seed(study.seed):
+        model = model_from(task, initial_vector(task, study.seed)).train()
+        optimiser = optimiser_for(training.optimiser, model, {})
+        for number in range(steps):
+            told(number)
+            chosen = draws.choice(count, size=min(BATCH, count), replace=False).astype(np.int64)
+            batch = learning_batch(task, patients, chosen, generator)
+            gradient = mean_gradient(task, model, *batch).numpy()
+            rate = training.learning_rate * 0.5 * (1.0 + np.cos(np.pi * number / steps))
+            optimiser.step(gradient, float(rate))
+    told(steps)
+    return vector_of(model)
