@@ -15,7 +15,7 @@ from tasks.study import parse
 
 SIZES = (3, 4, 5, 6, 10, 20, 50, 60, 100, 200)
 COLLUDERS = 1  # the hospitals' default
-EPSILONS, VALUES = (0.1, 1.0, 8.0), (4096, 1_000_000, 31_000_000)
+EPSILONS, VALUES = (0.1, 1.0, 8.0), (1024, 4096, 1_000_000, 31_000_000)
 
 
 def terms(hospitals: int) -> tuple[int, int, int, bool, int | None]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from client.hospital import Settings
 from client.identity import identity_of
-from ground.arrays import Array, Words
+from ground.arrays import Array, Arrays, Words
 from ground.errors import UsageError
 from privacy.plan import PrivacyPlan
 from privacy.secagg import (
@@ -109,12 +109,35 @@ def check_fit(contribution: Contribution, plan: PrivacyPlan, chosen: Encoding, f
         )
 
 
-def words_of(contribution: Contribution | None, metrics: Mapping[str, float], chosen: Encoding) -> Words:
-    """A contribution and metrics as the words of one sum; two words a metric, defined and value, by name."""
-    parts: list[Words] = [] if contribution is None else [chosen.encode(_within(contribution.vector, chosen))]
-    if metrics:
-        parts.append(chosen.for_metrics().encode(_pairs(metrics)))
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+def words_of(
+    contribution: Contribution | None,
+    metrics: Mapping[str, float],
+    chosen: Encoding,
+    *,
+    overwrite: bool = False,
+) -> Words:
+    """A contribution and metrics as the words of one sum; two words a metric, defined and value, by name.
+
+    Where nobody needs the contribution's vector any more, they `overwrite` it if it is long enough: a large
+    model is then not held once more.
+    """
+    pairs = _pairs(metrics)
+    vector = np.zeros(0) if contribution is None else _within(contribution.vector, chosen)
+    count = vector.size + pairs.size
+    words = chosen.room_in(vector, count) if overwrite else None
+    if words is None:
+        words = np.empty(count, dtype=chosen.dtype)
+    if contribution is not None:
+        chosen.encode(vector, into=words[: vector.size])
+    chosen.for_metrics().encode(pairs, into=words[vector.size :])
+    return words
+
+
+def spare(contribution: Contribution | None, kept: Arrays) -> bool:
+    """Whether nothing that this hospital keeps may lie in the contribution's memory."""
+    return contribution is not None and not any(
+        np.may_share_memory(contribution.vector, each) for each in kept.values()
+    )
 
 
 def _within(vector: Array, chosen: Encoding) -> Array:

@@ -24,6 +24,10 @@ from privacy.plan import UNIT
 from privacy.randomness import Stream
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+# Values of gradients that are held at a time, one patient's at the least: 256 MiB of them.
+GRADIENTS = 1 << 26
+# Values at a time of what is done to each: they stay in the processor's cache, and nothing is held twice.
+STRETCH = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class ClippedSum:
         A projection on a convex set brings no two sums further apart (`privacy.secagg.encoding`). How many is
         as sensitive as the sum.
         """
-        outside = int(np.count_nonzero(np.abs(self.vector) > box))
+        outside = int(np.count_nonzero(self.vector > box)) + int(np.count_nonzero(self.vector < -box))
         return (replace(self, vector=np.clip(self.vector, -box, box)), outside) if outside else (self, 0)
 
 
@@ -103,22 +107,33 @@ class PatientGradients:
                     'number a patient, or nobody is bounded; in torch, reduction="none"'
                 )
             losses.sum().backward()
-        rows = [p.grad_sample.detach().reshape(len(inputs), p.numel()) for p in self._parameters]
+        kind = next((p.dtype for p in self._parameters), torch.float32)
+        rows = torch.empty(len(inputs), sum(p.numel() for p in self._parameters), dtype=kind)
+        start = 0
+        for p in self._parameters:  # each is let go once it is copied
+            p.grad = None
+            rows[:, start : start + p.numel()] = p.grad_sample.detach().reshape(len(inputs), p.numel())
+            p.grad_sample = None
+            start += p.numel()
         self._module.zero_grad(set_to_none=True)
-        return torch.cat(rows, dim=1)
+        return rows
 
     def clipped_sum(
         self, inputs: Tensor, targets: Tensor, clip: float, *, step: float = 0.0, chunk: int = 256
     ) -> ClippedSum:
-        """The sum over patients of their clipped gradients; `chunk` patients at a time are held in memory.
+        """The sum over patients of their clipped gradients.
 
-        With a `step`, each patient's clipped gradient is rounded towards zero to whole steps.
+        At most `chunk` patients are held in memory at a time, and fewer of a model so large that their
+        gradients would be more than `GRADIENTS` values. With a `step`, each patient's clipped gradient is
+        rounded towards zero to whole steps.
         """
         count = sum(p.numel() for p in self._parameters)
+        chunk = max(1, min(chunk, GRADIENTS // max(1, count)))
         total = torch.zeros(count, dtype=torch.float64)
         for start in range(0, len(inputs), chunk):
             gradients = self.of(inputs[start : start + chunk], targets[start : start + chunk])
-            total += whole_rows(clip_rows(gradients, clip), step).sum(dim=0, dtype=torch.float64)
+            add_rows(total, _clip(gradients, clip), step)
+            del gradients  # before the next ones are made
         return ClippedSum(total.numpy(), clip, step=step)
 
 
@@ -140,10 +155,23 @@ def clip_rows(rows: Tensor, clip: float) -> Tensor:
 
     A row that is not finite becomes zero: one patient's overflow must not void the bound of the sum.
     """
-    finite = torch.where(torch.isfinite(rows).all(dim=1, keepdim=True), rows, torch.zeros_like(rows))
-    norms = finite.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    clipped: Tensor = finite * (clip / norms).clamp_max(1.0)
-    return clipped
+    return _clip(rows.clone(), clip)
+
+
+def _clip(rows: Tensor, clip: float) -> Tensor:
+    """`clip_rows` in place. A norm is not finite where the row is not, or where it is too long for floats."""
+    norms = rows.norm(dim=1, keepdim=True)
+    rows *= (clip / norms.clamp_min(1e-12)).clamp_max(1.0)
+    rows[~torch.isfinite(norms[:, 0])] = 0.0
+    return rows
+
+
+def add_rows(total: Tensor, rows: Tensor, step: float) -> None:
+    """Add the rows, in whole steps, to the float64 total, shape (value,), in place."""
+    width = max(1, (1 << 20) // max(1, len(rows)))
+    for start in range(0, len(total), width):
+        part = whole_rows(rows[:, start : start + width], step)
+        total[start : start + width] += part.sum(dim=0, dtype=torch.float64)
 
 
 def whole_rows(rows: Tensor, step: float) -> Tensor:
@@ -154,19 +182,24 @@ def whole_rows(rows: Tensor, step: float) -> Tensor:
     return whole
 
 
-def add_noise(total: ClippedSum, noise_multiplier: float, shares: int, stream: Stream) -> NoisySum:
+def add_noise(
+    total: ClippedSum, noise_multiplier: float, shares: int, stream: Stream, *, in_place: bool = False
+) -> NoisySum:
     """The sum with one of `shares` equal shares of Gaussian noise, σ·bound in all.
 
     The shares of all hospitals together have standard deviation σ·bound, since variances add up;
     `shares=1` is the whole noise. σ = 0 adds none: that is clipping without privacy, for tests. The noise of
-    a sum in whole steps is rounded to whole steps (`privacy.secagg.encoding` says what that costs).
+    a sum in whole steps is rounded to whole steps (`privacy.secagg.encoding` says what that costs). Noise is
+    drawn stretch by stretch; `in_place` it goes into the float64 sum itself, which is then not held twice.
     """
     if not isinstance(total, ClippedSum):
         raise TypeError("noise is added to a ClippedSum, whose bound is known, and to nothing else")
     deviation = noise_multiplier * total.bound / np.sqrt(shares)
     if deviation == 0.0:
         return NoisySum(total.vector, total.bound, 0.0)
-    noise = stream.normal(total.vector.size) * deviation
-    if total.step:
-        noise = np.rint(noise / total.step) * total.step
-    return NoisySum(total.vector + noise, total.bound, float(deviation))
+    vector = total.vector if in_place else np.array(total.vector, dtype=np.float64)
+    for start in range(0, vector.size, STRETCH):
+        part = vector[start : start + STRETCH]
+        noise = stream.normal(part.size) * deviation
+        part += np.rint(noise / total.step) * total.step if total.step else noise
+    return NoisySum(vector, total.bound, float(deviation))

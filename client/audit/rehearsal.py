@@ -90,31 +90,38 @@ def visit(
     terms: Terms, standing: Standing, name: str, patients: Hospitals, phase: Phase, number: int
 ) -> Visit:
     """One hospital's visit in one round, as `client.training` would make it."""
-    shares, step = _shares_and_step(terms.study, len(patients), counting=phase == "enrol")
+    published = {} if phase == "enrol" else terms.learner.publish(standing.state)
+    shares, words = _shares_and_words(terms.study, len(patients), published, counting=phase == "enrol")
     return Visit(
-        published={} if phase == "enrol" else terms.learner.publish(standing.state),
+        published=published,
         patients=patients[name],
         memory=standing.memories.get(name, {}),
         stream=Stream(seeded_key(terms.seed, terms.study.digest, "audit", name), phase, number),
         shares=shares,
         plan=terms.plan,
-        step=step,
+        step=0.0 if words is None else words.step,
+        box=math.inf if words is None else words.box,
+        done=max(0, number - 1) / terms.study.rounds,
     )
 
 
-def _shares_and_step(study: Study, hospitals: int, *, counting: bool) -> tuple[int, float]:
-    """Of how many shares of noise each adds one, and the whole numbers of what a secure sum adds up.
+def _shares_and_words(
+    study: Study, hospitals: int, published: Arrays, *, counting: bool
+) -> tuple[int, Encoding | None]:
+    """Of how many shares of noise each adds one, and the words in which a secure sum adds up.
 
-    The step is that of the study's own plan, whatever was taken from it here. Local training's vectors are
-    rounded after their noise is in, which no attacker gains by.
+    The words are those of the study's own plan, whatever was taken from it here, and of its model's size, as
+    `tasks.messages.words_of_sum` has them for a roster. Local training's vectors are rounded after their
+    noise is in, which no attacker gains by.
     """
     plan = study.plan()
     if plan is None or not study.secure or study.privacy is None:
-        return hospitals, 0.0
+        return hospitals, None
     fewest = fewest_in_a_sum(hospitals, study.privacy.minimum_hospitals)
     if plan.noise == "local" and not counting:
-        return fewest, 0.0
-    return fewest, Encoding.for_plan(plan, hospitals, fewest, counting=counting).step
+        return fewest, None
+    values = published["model"].size if "model" in published else 1
+    return fewest, Encoding.for_plan(plan, hospitals, fewest, counting=counting, values=values)
 
 
 def enrol(terms: Terms, patients: Hospitals) -> Standing:

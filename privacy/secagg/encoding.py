@@ -45,10 +45,13 @@ Bits = Literal[32, 64]
 STRETCH = 1 << 16
 # Room for so many patients of one hospital who all point the same way is made wherever precision allows it.
 PATIENTS = 100_000
-# Up to so many values 64 bits cost less than keys and shares do, and nothing is ever confined.
-SMALL = 4096
+# Up to so many values keys and shares by themselves take more than half a byte a value, however few hospitals
+# there are: there 64 bits are used where they are of any use, and nothing is ever confined.
+SMALL = 1024
 # Steps in a value of a clipped gradient that is spread evenly: rounding towards zero shortens it by a 32nd.
 EVEN_STEPS = 16.0
+# The fewest, where noise nearly fills 32 bits: by an eighth, which is nothing beside such noise.
+LEAST_EVEN_STEPS = 4.0
 # 64 bits, rather than a box that patients with such gradients would fill.
 EVEN_PATIENTS = 4e4
 # Steps in the noise of a vector that is private already: rounding then adds 0.03 % to its variance.
@@ -139,18 +142,23 @@ class Encoding:
 
         As `for_noise` has it where few values or short ones leave the choice; else 32 bits at a step that is
         fine enough for the lattice's part of δ and for the gradients themselves, and what the words then lack
-        is a smaller box. 64 bits remain where that would be too small a box.
+        is a smaller box. Where that would be too small a box the step grows up to fourfold, and beyond that
+        64 bits remain.
         """
         deviation = plan.noise_multiplier * plan.clip / math.sqrt(fewest)
         roomy = Encoding.for_noise(plan.clip, deviation, hospitals)
         if values <= SMALL:
             return roomy
-        even = EVEN_STEPS * math.sqrt(values) * deviation / plan.clip
-        finest = 2.0 ** math.floor(math.log2(deviation / max(even, _least_steps(plan, fewest, values))))
-        room = _step_for(PATIENTS * plan.clip, deviation, hospitals)
-        chosen = Encoding(32, min(room, finest), hospitals, deviation)
-        if chosen.box * math.sqrt(values) >= EVEN_PATIENTS * plan.clip:
-            return chosen
+        room, finest = _step_for(PATIENTS * plan.clip, deviation, hospitals), math.inf
+        least, even = _least_steps(plan, fewest, values), EVEN_STEPS
+        while even >= LEAST_EVEN_STEPS:
+            steps = max(least, even * math.sqrt(values) * deviation / plan.clip)
+            step = 2.0 ** math.floor(math.log2(deviation / steps))
+            finest = min(finest, step)
+            chosen = Encoding(32, min(room, step), hospitals, deviation)
+            if chosen.box * math.sqrt(values) >= EVEN_PATIENTS * plan.clip:
+                return chosen
+            even /= 2.0
         return Encoding(64, min(roomy.step, finest), hospitals, deviation)
 
     @staticmethod
@@ -215,16 +223,25 @@ class Encoding:
         np.clip(free, -limit, limit, out=confined[: free.size])
         return confined, outside
 
-    def encode(self, values: Array, stream: Stream | None = None) -> Words:
+    def encode(self, values: Array, stream: Stream | None = None, *, into: Words | None = None) -> Words:
         """Words of the values, shape (count,); rounded to the nearest step, or at random by the stream.
 
         Random rounding goes up with the probability of the fraction, so that its mean is exact. Raises
         PrivacyError where a value is larger than one hospital may give: nothing is cut off in silence.
+        They are written to `into` where that is given, which may be the beginning of the values' own memory
+        (`room_in`): a word is no longer than a value, and each stretch is read before it is written.
         """
-        words = np.empty(values.shape, dtype=self.dtype)
+        words = np.empty(values.shape, dtype=self.dtype) if into is None else into
         for part, encoding in self._parts(values.size):
             encoding._fill(words[part], values[part], stream)
         return words
+
+    def room_in(self, values: Array, count: int) -> Words | None:
+        """The memory of the values as that many words, which overwrite them; None where they do not fit."""
+        own = values.flags.c_contiguous and values.flags.writeable
+        if not own or values.itemsize < self.dtype.itemsize or values.nbytes < count * self.dtype.itemsize:
+            return None
+        return values.view(self.dtype)[:count]
 
     def decode(self, total: Words) -> Floats:
         """The sum of the values, from the sum of the words; exact up to rounding to whole steps."""

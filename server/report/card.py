@@ -32,7 +32,8 @@ WHOLE = (
     "one is within delta, of which it has 1 %"
 )
 COLLUDERS = (
-    "a coordinator that several hospitals help: the sum hides a hospital from the coordinator and one other"
+    "a coordinator that more hospitals help than the hospitals said they reckon with: the sum hides a "
+    "hospital from the coordinator and {others}"
 )
 TRUSTED_SUM = (
     "the sum over hospitals is trusted: without secure aggregation whoever adds up sees each hospital's "
@@ -69,7 +70,10 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
     warnings = [] if secret_noise else [SEEDED]
     if plan.noise == "distributed" and not progress.study.secure:
         warnings.insert(0, TRUSTED_SUM)
-    not_covered = [*NOT_COVERED, WHOLE if whole else ROUNDED, *([COLLUDERS] if progress.study.secure else [])]
+    not_covered = [*NOT_COVERED, WHOLE if whole else ROUNDED]
+    if progress.study.secure:
+        helpers = _helpers(progress)
+        not_covered.append(COLLUDERS.format(others="one other" if helpers == 1 else f"{helpers} others"))
     return {
         "protected": True,
         "statement": _statement(progress, plan, spent),
@@ -131,8 +135,8 @@ def _statement(progress: Progress, plan: PrivacyPlan, spent: float) -> str:
 def _terms_of_the_sum(progress: Progress, plan: PrivacyPlan) -> dict[str, float]:
     """How many hospitals a secure sum has at least, and what that is worth at the worst; nothing without one.
 
-    At the worst the coordinator lies, one hospital helps it, and the sum that they get has the fewest
-    hospitals, the helper's own share of the noise among them.
+    At the worst the coordinator lies, as many hospitals help it as the one that fears most has said, and the
+    sum that they get has the fewest hospitals, the helpers' own shares of the noise among them.
     """
     if progress.secure is None:
         return {}
@@ -140,11 +144,19 @@ def _terms_of_the_sum(progress: Progress, plan: PrivacyPlan) -> dict[str, float]
     terms: dict[str, float] = {
         "fewest_hospitals_in_a_sum": roster.fewest,
         "shares_that_restore_a_mask": roster.threshold,
+        "helpers_of_a_lying_coordinator": _helpers(progress),
     }
     if plan.noise == "local":
         return terms
-    worst = plan.epsilon_against_a_participant(roster.fewest)
-    return {**terms, "epsilon_towards_a_lying_coordinator_and_a_hospital": worst}
+    worst = plan.epsilon_against_a_participant(roster.fewest, _helpers(progress))
+    return {**terms, "epsilon_towards_a_lying_coordinator_and_its_helpers": worst}
+
+
+def _helpers(progress: Progress) -> int:
+    """How many hospitals may help a lying coordinator: the most that any announced, and one at the least."""
+    if progress.secure is None:
+        return 1
+    return max((1, *(each.colluders for each in progress.secure.roster.announcements)))
 
 
 def _model(progress: Progress, plan: PrivacyPlan) -> str:

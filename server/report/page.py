@@ -6,18 +6,27 @@ Whatever a study or a hospital calls itself is escaped by the template; pictures
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from server.report.audit import pictures
 from server.report.charts import Series, curves, dots
+from server.report.epsilon import epsilon_picture
+from tasks.contract import Picture
+
+# What is shown of patients: the arm, "" where there is but one -> hospital -> pictures.
+Shown = Mapping[str, Mapping[str, Sequence[Picture]]]
 
 UNKNOWN = "–"
-# The arm that the result's own hospitals, history and seconds describe, in a comparison.
+# The arm that the result's own hospitals, history and seconds describe, in a comparison that does not say.
 DESCRIBED = "federated_dp"
+REFERENCE = "pooled"
+MOST_COLUMNS = 7  # arms side by side; more stand below each other
 IN_THE_BOX = ("statement", "warnings")
 CARD = {
     "protected": "protected",
@@ -41,7 +50,8 @@ CARD = {
     "secure_aggregation": "secure aggregation",
     "fewest_hospitals_in_a_sum": "fewest hospitals in a sum",
     "shares_that_restore_a_mask": "shares that restore a mask",
-    "epsilon_towards_a_lying_coordinator_and_a_hospital": "epsilon towards coordinator and hospital together",
+    "helpers_of_a_lying_coordinator": "hospitals that may help a lying coordinator, as they said",
+    "epsilon_towards_a_lying_coordinator_and_its_helpers": "epsilon towards it and these hospitals together",
     "covered": "covered",
     "not_covered": "not covered",
     "audit": "audit, the worst case first",
@@ -54,17 +64,18 @@ SECONDS = {
 }
 
 
-def page(result: dict[str, Any], card: dict[str, Any]) -> str:
+def page(result: dict[str, Any], card: dict[str, Any], shown: Shown = MappingProxyType({})) -> str:
     """The report of a run, or of a comparison where the result has arms."""
     headline, arms = result["headline"], result.get("arms", {})
     hospitals = worst_first(result["hospitals"], headline)
-    lines = [_arm_line(arm, headline) for arm in arms.values()] or _hospital_lines(result)
+    lines = [_arm_line(key, arm, headline) for key, arm in arms.items()] or _hospital_lines(result)
     names = _names(hospitals, arms)
     by_hospital = [
-        Series(arm["label"], _of_hospitals(arm, headline), reference=not arm["curve"])
-        for arm in arms.values()
+        Series(arm["label"], _of_hospitals(arm, headline), reference=key == REFERENCE)
+        for key, arm in arms.items()
     ]
-    described = arms.get(DESCRIBED, {}).get("label")
+    described = arms.get(result.get("described", DESCRIBED), {}).get("label")
+    curve = result.get("epsilon_curve")
     return TEMPLATE.render(
         result=result,
         card=card,
@@ -72,13 +83,14 @@ def page(result: dict[str, Any], card: dict[str, Any]) -> str:
         headline=headline,
         described=f"{described}, first seed" if described else "",
         arms=list(arms.values()),
-        arm_rows=[
-            (name, [_of_hospitals(arm, headline).get(name) for arm in arms.values()]) for name in names
-        ],
+        many=len(arms) > MOST_COLUMNS,
+        names=names,
         hospitals=hospitals,
         metrics=_metrics(hospitals, headline),
         curves=curves(lines, headline),
         dots=dots(by_hospital, names, headline),
+        epsilon_curve=epsilon_picture(curve) if curve else "",
+        galleries=_galleries(shown, [each["name"] for each in hospitals]),
         card_rows=labelled({key: value for key, value in card.items() if key not in IN_THE_BOX}, CARD),
         learns=learns(card),
         audit=result.get("audit"),
@@ -137,9 +149,9 @@ def short(value: object) -> str:
     return UNKNOWN if math.isnan(value) else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def _arm_line(arm: Mapping[str, Any], headline: str) -> Series:
+def _arm_line(key: str, arm: Mapping[str, Any], headline: str) -> Series:
     points = {point["after"]: point["metrics"].get(headline) for point in arm["curve"]}
-    return Series(arm["label"], points, level=arm["mean"].get(headline), reference=not points)
+    return Series(arm["label"], points, level=arm["mean"].get(headline), reference=key == REFERENCE)
 
 
 def _hospital_lines(result: Mapping[str, Any]) -> list[Series]:
@@ -153,6 +165,22 @@ def _hospital_lines(result: Mapping[str, Any]) -> list[Series]:
     ]
     mean = {each["after"]: each["metrics"].get(result["headline"]) for each in history}
     return [*lines, Series("mean over hospitals", mean, reference=True)]
+
+
+def _galleries(shown: Shown, worst_first: Sequence[str]) -> list[tuple[str, list[tuple[str, list[Any]]]]]:
+    """For each arm the hospitals that show something, and of each the titles and files of its pictures."""
+    galleries = []
+    for arm, hospitals in shown.items():
+        order = [name for name in worst_first if name in hospitals]
+        order += [name for name in hospitals if name not in order]
+        rows = [
+            (name, [(each.title, b64encode(each.png).decode("ascii")) for each in hospitals[name]])
+            for name in order
+            if hospitals[name]
+        ]
+        if rows:
+            galleries.append((arm, rows))
+    return galleries
 
 
 def _of_hospitals(arm: Mapping[str, Any], headline: str) -> dict[str, float | None]:

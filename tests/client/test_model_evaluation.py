@@ -2,18 +2,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import clinic
 import numpy as np
+import pictured
 import pytest
 from safetensors.numpy import save_file
 
-from client.evaluation import load_model, metrics_by_hospital
+from client.evaluation import (
+    evaluated,
+    load_model,
+    metrics_by_hospital,
+    parse_labels,
+    patient_by_patient,
+)
 from client.hospital import Settings, cohort
-from ground.errors import DataError
+from ground.errors import DataError, UsageError
 from tasks.learners.model import evaluate, initial_vector, vector_of
-from tasks.patients import PooledPatients
 from tasks.registry import find
 
 TASK, OTHER = clinic.TASK, find("heart-disease-full")
@@ -96,7 +103,8 @@ def test_metrics_are_those_of_each_hospital_s_own_patients(tmp_path: Path) -> No
     for hospital in hospitals:
         found = cohort(TASK.name, hospital.sources)
         assert on_test[hospital.name] == evaluate(TASK, model, found.test)
-        everybody = PooledPatients([found.training, found.test])
+        everybody = TASK.read(Path(hospital.sources[0]))
+        assert len(everybody) == len(found.training) + len(found.test)
         assert on_all[hospital.name] == evaluate(TASK, model, everybody)
     assert on_test != on_all
 
@@ -105,3 +113,50 @@ def test_a_model_of_another_size_is_refused_when_it_is_loaded(tmp_path: Path) ->
     other = {name: p.detach().numpy() for name, p in OTHER.model().named_parameters()}
     assert initial_vector(OTHER, 1).size != SIZE
     assert "its parameters are not those" in refusal(written(tmp_path, other))
+
+
+def test_metrics_of_single_patients_come_without_a_name_and_their_mean_is_the_hospital_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictured.install(monkeypatch)
+    node = Settings("hungary", (str(clinic.export(tmp_path, "hungary", "hungary")),))
+    model = np.random.default_rng(2).normal(size=SIZE).astype(np.float32)
+    found = evaluated(pictured.TASK, model, [node])["hungary"]
+    rows = patient_by_patient(found)
+    assert len(rows) == len(cohort(pictured.NAME, node.sources).test)
+    assert [rows[0]["certainty"], list(rows[0])] == [None, ["accuracy", "certainty"]]
+    for name in ("accuracy", "certainty"):
+        known = [each[name] for each in rows if each[name] is not None]
+        assert found.metrics[name] == pytest.approx(np.mean(known))
+    assert metrics_by_hospital(pictured.TASK, model, [node]) == {"hungary": found.metrics}
+    assert patient_by_patient(evaluated(TASK, model, [node])["hungary"]) == []
+
+
+def test_labels_are_given_by_name_or_in_a_file(tmp_path: Path) -> None:
+    expected = (("lv", 3), ("myocardium", 2))
+    assert parse_labels("myocardium=2, lv=3") == expected
+    for text in ("lv = 3\nmyocardium = 2\n", "[labels]\nmyocardium = 2\nlv = 3\n"):
+        (tmp_path / "labels.toml").write_text(text)
+        assert parse_labels(str(tmp_path / "labels.toml")) == expected
+
+
+@pytest.mark.parametrize("text", ["lv", "lv=", "lv=three", "=,", "lv=1.5"])
+def test_labels_that_are_none_are_wrong_use(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="as in lv=3,rv=1"):
+        parse_labels(text)
+    (tmp_path / "labels.toml").write_text('lv = "three"')
+    with pytest.raises(UsageError, match="as in lv=3,rv=1"):
+        parse_labels(str(tmp_path / "labels.toml"))
+
+
+def test_a_single_patient_is_enough_for_a_model_that_is_only_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = replace(pictured.TASK, read=lambda path: TASK.read(path).subset(np.array([7])))
+    pictured.install(monkeypatch, one)
+    node = Settings("hungary", (str(clinic.export(tmp_path, "hungary", "hungary")),))
+    model = np.random.default_rng(2).normal(size=SIZE).astype(np.float32)
+    found = patient_by_patient(evaluated(one, model, [node], everybody=True)["hungary"])
+    assert [each["certainty"] for each in found] == [None]
+    with pytest.raises(UsageError, match="no patient to learn from"):
+        evaluated(one, model, [node])

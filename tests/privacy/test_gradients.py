@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ground.errors import PrivacyError
-from privacy.gradients import PatientGradients
+from privacy.gradients import PatientGradients, add_rows, whole_rows
 
 Model = Callable[[], nn.Module]
 
@@ -82,6 +82,30 @@ def test_the_clipped_sum_is_the_same_in_chunks_of_any_size(
         total = gradients.clipped_sum(inputs, targets, clip, chunk=chunk)
     np.testing.assert_allclose(total.vector, (rows * np.minimum(1.0, clip / norms)).sum(axis=0), atol=1e-10)
     assert total.bound == clip
+
+
+@pytest.mark.parametrize(("held", "most"), [(37 * 3, 3), (1, 1), (1 << 26, 10)])
+def test_so_many_gradients_are_held_as_memory_has_room_for_and_at_least_one(
+    held: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, inputs, targets = made(linear, 10, 1)
+    monkeypatch.setattr("privacy.gradients.GRADIENTS", held)
+    with PatientGradients(module, loss) as gradients:
+        whole, sizes = gradients.of(inputs, targets).sum(dim=0), []
+        of = gradients.of
+        monkeypatch.setattr(gradients, "of", lambda *some: sizes.append(len(some[0])) or of(*some))
+        total = gradients.clipped_sum(inputs, targets, 1e9)
+    assert max(sizes) == most
+    assert sum(sizes) == 10
+    np.testing.assert_allclose(total.vector, whole.numpy(), atol=1e-10)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.25])
+def test_rows_are_added_stretch_by_stretch_as_all_at_once(step: float) -> None:
+    rows = torch.randn(600_000, 2, generator=torch.Generator().manual_seed(3))  # stretches of one value
+    total = torch.zeros(2, dtype=torch.float64)
+    add_rows(total, rows, step)
+    torch.testing.assert_close(total, whole_rows(rows, step).sum(dim=0, dtype=torch.float64))
 
 
 @BOTH

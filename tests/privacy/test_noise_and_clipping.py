@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from hypothesis.extra import numpy as arrays_of
 from scipy.stats import kstest
 
 from ground.arrays import Array
-from privacy.gradients import ClippedSum, add_noise, clip_rows
+from privacy.gradients import STRETCH, ClippedSum, add_noise, clip_rows
 from privacy.plan import UNIT
 from privacy.randomness import Stream
 
@@ -92,6 +94,33 @@ def test_noise_comes_on_top_of_the_sum() -> None:
     released = add_noise(ClippedSum(vector, 2.0), 1.5, 4, Stream(KEY))
     np.testing.assert_allclose(released.vector - vector, Stream(KEY).normal(3) * 1.5)
     assert (released.bound, released.noise) == (2.0, 1.5)
+
+
+LONG = np.random.default_rng(1).normal(0, 100, 2 * STRETCH + 5)
+
+
+@pytest.mark.parametrize("step", [0.0, 2.0**-10])
+def test_noise_in_the_sum_s_own_memory_is_the_same_noise(step: float) -> None:
+    vector = np.rint(LONG / step) * step if step else LONG
+    apart, own = ClippedSum(vector.copy(), 1.0, step=step), ClippedSum(vector.copy(), 1.0, step=step)
+    noise = Stream(KEY).normal(LONG.size) * 1.5
+    expected = vector + (np.rint(noise / step) * step if step else noise)
+    np.testing.assert_array_equal(add_noise(apart, 1.5, 1, Stream(KEY)).vector, expected)
+    released = add_noise(own, 1.5, 1, Stream(KEY), in_place=True).vector
+    np.testing.assert_array_equal(released, expected)
+    np.testing.assert_array_equal(apart.vector, vector)  # as it was
+    assert np.shares_memory(released, own.vector)
+
+
+def test_noise_in_place_takes_no_memory_that_grows_with_the_sum() -> None:
+    peaks = []
+    for in_place in (True, False):
+        total = ClippedSum(np.zeros(40 * STRETCH), 1.0, step=2.0**-10)
+        tracemalloc.start()
+        add_noise(total, 1.0, 1, Stream(KEY), in_place=in_place)
+        peaks.append(tracemalloc.get_traced_memory()[1] / total.vector.nbytes)
+        tracemalloc.stop()
+    assert peaks[0] < 0.3 < 1.0 < peaks[1]
 
 
 def test_two_releases_from_one_stream_carry_different_noise() -> None:

@@ -161,7 +161,8 @@ def shape(value: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:'click:DeprecationWarning")
 @pytest.mark.parametrize("protected", [True, False])
 def test_the_samples_have_the_shape_of_real_results(protected: bool) -> None:
-    from deploy.compare import Arm, plans
+    from deploy.arms import plans
+    from deploy.compare import Arm
     from privacy.accountant import Accountant
     from server.progress import Member, Record, begin
     from server.report.card import privacy_card

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import masked
 import pytest
 from masked import Course, Settings
@@ -39,6 +41,32 @@ def test_an_abandoned_round_is_no_release(when: masked.Place, hospitals: Hospita
     course = Course(STUDY, hospitals, {when: ("hungary", "switzerland")}).run()
     assert course.progress.history[1].abandoned
     assert card(course)["releases"] == 1 + ROUNDS - 1
+
+
+@pytest.mark.parametrize("feared", [0, 1, 2])
+def test_the_worst_case_has_as_many_helpers_as_were_announced(feared: int, hospitals: Hospitals) -> None:
+    course = Course(STUDY, hospitals)
+    masked.with_settings(course, "hungary", colluders=feared, least_hospitals=3)
+    said = card(course.run(until=("count", 0)))
+    plan, helpers = masked.plan(STUDY), max(1, feared)
+    fewest = int(str(said["fewest_hospitals_in_a_sum"]))
+    left = ((fewest - helpers) / fewest) ** 0.5
+    without = replace(
+        plan,
+        noise_multiplier=plan.noise_multiplier * left,
+        count_noise_multiplier=plan.count_noise_multiplier * left,
+    )
+    assert said["helpers_of_a_lying_coordinator"] == helpers
+    assert said["epsilon_towards_a_lying_coordinator_and_its_helpers"] == without.cost().epsilon(plan.delta)
+    hidden = "from the coordinator and 2 others" if feared == 2 else "from the coordinator and one other"
+    assert hidden in str(said["not_covered"])
+
+
+def test_more_helpers_learn_more() -> None:
+    """What the test above would notice: two helpers subtract two shares."""
+    plan = masked.plan(STUDY)
+    assert plan.epsilon_against_a_participant(4, 2) > plan.epsilon_against_a_participant(4)
+    assert plan.epsilon_against_a_participant(2, 2) == float("inf")
 
 
 def test_before_the_first_sum_nothing_is_released(hospitals: Hospitals) -> None:

@@ -36,8 +36,8 @@ def words(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Words, Words]]:
     """What each hospital says of its metrics, before it is masked, and how "undefined" is written."""
     heard, words_of = [], secure.words_of
 
-    def overhear(contribution: Any, metrics: Any, chosen: Any) -> Words:
-        found = words_of(contribution, metrics, chosen)
+    def overhear(contribution: Any, metrics: Any, chosen: Any, **named: Any) -> Words:
+        found = words_of(contribution, metrics, chosen, **named)
         if metrics:
             undefined = chosen.for_metrics().encode(np.zeros(2 * len(metrics)))
             heard.append((found[-undefined.size :].copy(), undefined))

@@ -126,8 +126,8 @@ def words(wide: Any, hospitals: Hospitals, monkeypatch: pytest.MonkeyPatch) -> t
     before: list[Words] = []
     words_of = client_secure.words_of
 
-    def overhear(*arguments: Any) -> Words:
-        found = words_of(*arguments)
+    def overhear(*arguments: Any, **named: Any) -> Words:
+        found = words_of(*arguments, **named)
         before.append(found.copy())
         return found
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import masked
 import numpy as np
 import pytest
 from masked import TASK, Course, Settings
+from torch import nn
 
+from client import secure as client_secure
+from client import training
 from privacy.secagg import Encoding, encoding
 from server import secure
 from tasks import messages
+from tasks.learners.model import places
 from tasks.study import StrategyName
 
 Hospitals = tuple[Settings, ...]
@@ -72,6 +77,25 @@ def test_both_sides_find_the_same_words(hospitals: Hospitals) -> None:
         assert messages.words_of_sum(
             course.study, plan, TASK, side.roster, {}, counting=True
         ) == secure._encoding(course.progress, 0)
+
+
+def test_a_study_that_moves_some_parameters_sums_those_alone(
+    hospitals: Hospitals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deeper = replace(TASK, model=lambda: nn.Sequential(nn.Linear(13, 5), nn.Tanh(), nn.Linear(5, 1)))
+    for module in (training, client_secure, secure):
+        monkeypatch.setattr(module, "find", lambda *_: deeper)
+    terms = masked.study()
+    assert terms.privacy is not None
+    some = terms.model_copy(update={"privacy": terms.privacy.model_copy(update={"trains": "biases"})})
+    course = Course(some, hospitals, task=deeper).run(until=("train", 1))
+    before, words = course.progress.state.model, course.ask(["hungary"])["hungary"].vector
+    assert words is not None
+    assert words.size == 5 + 5 + 1 + 2 * 2  # biases, last layer, two metrics
+    course.run()
+    assert secure.refusals(course.progress) == ()
+    moved = course.progress.state.model != before
+    np.testing.assert_array_equal(moved, places(deeper, "biases"))
 
 
 def test_what_a_private_vector_loses_is_said_at_the_hospital(

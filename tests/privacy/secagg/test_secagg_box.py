@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from federation import federation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -22,6 +23,7 @@ from privacy.secagg.encoding import (
     DEVIATIONS,
     EVEN_PATIENTS,
     EVEN_STEPS,
+    LEAST_EVEN_STEPS,
     PATIENTS,
     ROUNDED_STEPS,
     SMALL,
@@ -34,7 +36,7 @@ from privacy.secagg.graph import fewest_in_a_sum
 
 KEY = bytes(32)
 SIZES = (3, 4, 6, 10, 20, 50, 60, 100, 200, 500, 1000)
-VALUES = (SMALL + 1, 10_000, 1_000_000, 31_000_000)
+VALUES = (2 * SMALL, 10_000, 1_000_000, 31_000_000)
 # Of 50 rounds at δ = 10⁻⁵, as `PrivacyPlan.design` has them: it takes seconds.
 MULTIPLIERS = {0.1: 220.98, 1.0: 26.80, 8.0: 4.31}
 NARROW = [(0.1, 10_000), (0.1, 1_000_000), *((e, values) for e in (1.0, 8.0) for values in VALUES)]
@@ -61,11 +63,47 @@ def test_long_vectors_get_32_bits_up_to_1000_hospitals(epsilon: float, values: i
     assert encoding.box * math.sqrt(values) >= EVEN_PATIENTS
 
 
+@pytest.mark.parametrize("hospitals", [50, 60, 100, 200, 500])
+def test_where_noise_nearly_fills_32_bits_steps_are_coarser_and_words_no_wider(hospitals: int) -> None:
+    encoding, fewest = chosen(0.1, hospitals, 31_000_000), fewest_in_a_sum(hospitals, 3)
+    deviation = MULTIPLIERS[0.1] / math.sqrt(fewest)
+    assert encoding.bits == 32
+    assert slack(plan(0.1), encoding, deviation, fewest, 31_000_000) <= allowed(plan(0.1))
+    assert LEAST_EVEN_STEPS <= 1.0 / (encoding.step * math.sqrt(31_000_000)) < EVEN_STEPS
+    assert encoding.box * math.sqrt(31_000_000) >= EVEN_PATIENTS
+
+
 def test_where_64_bits_remain() -> None:
     """Where noise alone nearly fills 32 bits: a very small epsilon over very many hospitals and values."""
-    assert chosen(0.1, 1000, 31_000_000).bits == chosen(0.1, 50, 31_000_000).bits == 64
+    assert chosen(0.1, 1000, 31_000_000).bits == 64
     assert chosen(0.1, 10, 31_000_000).bits == chosen(0.1, 1000, 1_000_000).bits == 32
     assert chosen(8.0, 1000, SMALL).bits == 64  # as many bytes more as a few shares take
+
+
+@pytest.mark.parametrize("epsilon", MULTIPLIERS)
+@pytest.mark.parametrize("values", [SMALL + 1, 2048, 4096])
+def test_beyond_the_shortest_vectors_words_have_32_bits(epsilon: float, values: int) -> None:
+    for hospitals in SIZES[:-1]:
+        encoding, fewest = chosen(epsilon, hospitals, values), fewest_in_a_sum(hospitals, 3)
+        deviation = MULTIPLIERS[epsilon] / math.sqrt(fewest)
+        assert encoding.bits == 32
+        assert slack(plan(epsilon), encoding, deviation, fewest, values) <= allowed(plan(epsilon))
+        assert encoding.step <= 1.0 / (EVEN_STEPS * math.sqrt(values))
+        assert encoding.box * math.sqrt(values) >= EVEN_PATIENTS
+
+
+def test_of_the_shortest_vectors_no_words_would_keep_to_four_and_a_half_bytes_a_value() -> None:
+    """Keys and shares alone take the half byte, in the smallest federation that there is."""
+    three = federation(3)
+    prepared = three.prepare(1)
+    opening = three.open(1)
+    for name in three.names:
+        three.mask(name, opening)
+    three.collect(three.names)
+    request = three.close()
+    for name in three.names:
+        said = len(prepared[name].to_text()) + len(three.unmask(name, request).to_text())
+        assert said > 0.5 * SMALL
 
 
 @pytest.mark.parametrize("epsilon", MULTIPLIERS)

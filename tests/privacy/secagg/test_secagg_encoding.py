@@ -137,6 +137,44 @@ def test_words_for_values_are_the_narrowest_that_hold_them(
     assert encoding.decode(encoding.encode(np.array([bound])))[0] == pytest.approx(bound, abs=precision)
 
 
+VALUES = np.random.default_rng(5).normal(0, 100, 2 * STRETCH + 77)
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("f8", 32), ("f8", 64), ("f4", 32)])
+@pytest.mark.parametrize("released", [False, True])
+def test_words_that_overwrite_their_values_are_the_same_words(kind: str, bits: Bits, released: bool) -> None:
+    encoding, values = Encoding(bits, 2.0**-10, 5, released=released), np.abs(VALUES).astype(kind)
+    expected, own = encoding.encode(values), values.copy()
+    room = encoding.room_in(own, own.size)
+    assert room is not None
+    assert np.shares_memory(room, own)
+    np.testing.assert_array_equal(encoding.encode(own, into=room), expected)
+
+
+def test_words_written_before_their_values_are_read_are_no_words_of_theirs() -> None:
+    """What the test above would notice: the last words first, which lie where other values are still read."""
+    encoding, own = Encoding(32, 2.0**-10, 5), VALUES.copy()
+    room, half = encoding.room_in(own, own.size), own.size // 2
+    assert room is not None
+    encoding.encode(own[half:], into=room[half:])
+    with pytest.raises(PrivacyError, match="a value is beyond"):
+        encoding.encode(own[:half], into=room[:half])
+
+
+def test_values_have_no_room_for_wider_or_more_words_or_where_they_are_another_s() -> None:
+    single, double = np.zeros(8, dtype=np.float32), np.zeros(8)
+    fixed = np.zeros(8)
+    fixed.flags.writeable = False
+    assert Encoding(64, 1.0, 3).room_in(single, 8) is None
+    assert Encoding(32, 1.0, 3).room_in(single, 9) is None
+    assert Encoding(32, 1.0, 3).room_in(double, 17) is None
+    assert Encoding(32, 1.0, 3).room_in(fixed, 8) is None
+    assert Encoding(32, 1.0, 3).room_in(double[::2], 4) is None
+    room = Encoding(32, 1.0, 3).room_in(double, 16)
+    assert room is not None
+    assert room.size == 16
+
+
 def test_values_that_no_word_holds_are_refused() -> None:
     with pytest.raises(PrivacyError, match="no word holds 3 values up to 1e"):
         Encoding.for_values(1e20, 1e-6, 3)
