@@ -49,7 +49,10 @@ def patients(
         bool, typer.Option("--lge", help=ONLY_HEARTS + "late gadolinium enhancement too.")
     ] = False,
     randomise: Annotated[
-        bool, typer.Option("--randomise", help=ONLY_HEARTS + "grey values at random, to train on.")
+        bool,
+        typer.Option(
+            "--randomise", help=ONLY_HEARTS + "grey values, shapes and resolution at random, to train on."
+        ),
     ] = False,
     slices: Annotated[int, typer.Option(min=1, max=30, help=ONLY_HEARTS + "short-axis slices.")] = 10,
     phases: Annotated[int, typer.Option(min=2, max=100, help=ONLY_HEARTS + "phases of the cycle.")] = 20,

@@ -91,26 +91,36 @@ class Motion:
     def strains(self) -> tuple[Tensor, Tensor, Tensor]:
         """Circumferential, longitudinal and radial strain of each segment, each (P, T, 17), Lagrangian.
 
-        Of the middle of the wall, as an image shows it: how much longer its ring and its meridian are, and
-        how much thicker the wall is across, averaged over the segment with the weights that spread strain.
+        Of what lies in the middle of the wall at end-diastole and stays the same tissue, as tagging follows
+        it: how much longer its ring and its meridian are, and how much thicker it is across its surface,
+        which incompressibility gives: (1+e_r)(1+e_c)(1+e_l) = 1. Averaged over the segment with the weights
+        that spread strain. Layers further in thicken more: for the whole wall see `thickening`.
         """
-        ed = self.anatomy
-        endo, epi, _, _ = self.squares()
-        inner, outer = endo.clamp(min=0.0).sqrt(), epi.clamp(min=0.0).sqrt()
-        middle, thickness = 0.5 * (inner + outer), outer - inner
-        middle_ed, thickness_ed = 0.5 * (ed.endo + ed.epi), ed.epi - ed.endo
+        ed, middle_ed = self.anatomy, 0.5 * (self.anatomy.endo + self.anatomy.epi)
+        middle = ((middle_ed**2)[:, None] / self.stretch + self.shift()).clamp(min=0.0).sqrt()
         meridian = _arc(middle, self.height)
         meridian_ed = _arc(middle_ed, ed.heights()[:, :, None].expand_as(middle_ed))
-        member = weights(ed.longitudinal()[:, :, None], ed.angles()).to(middle)
-        member = member * (thickness_ed * middle_ed)[..., None]
-        member = member * (ed.endo > 0)[..., None]
+        around = _ratio(middle, middle_ed)
+        along = _ratio(meridian, meridian_ed)
+        across = 1.0 / (around * along).clamp(min=0.1)
+        return self._mean(around) - 1.0, self._mean(along) - 1.0, self._mean(across) - 1.0
+
+    def thickening(self) -> Tensor:
+        """(P, T, 17) how much thicker the whole wall of each segment is than at end-diastole, as a share.
+
+        What contours give: thickness between endocardium and epicardium over that at end-diastole, less 1.
+        """
+        endo, epi, _, _ = self.squares()
+        thickness = epi.clamp(min=0.0).sqrt() - endo.clamp(min=0.0).sqrt()
+        return self._mean(_ratio(thickness, self.anatomy.epi - self.anatomy.endo)) - 1.0
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """(P, T, 17) of a table (P, T, H, N), weighed by the wall there."""
+        ed = self.anatomy
+        member = weights(ed.longitudinal()[:, :, None], ed.angles()).to(values)
+        member = member * ((ed.epi - ed.endo) * 0.5 * (ed.endo + ed.epi) * (ed.endo > 0))[..., None]
         total = member.sum((1, 2)).clamp(min=1e-6)[:, None]
-
-        def mean(now: Tensor, before: Tensor) -> Tensor:
-            ratio = now / before.clamp(min=1e-3)[:, None]
-            return torch.einsum("pthn,phns->pts", ratio, member) / total - 1.0
-
-        return mean(middle, middle_ed), mean(meridian, meridian_ed), mean(thickness, thickness_ed)
+        return torch.einsum("pthn,phns->pts", values, member) / total
 
     def carry(self, points: Tensor, phase: int) -> Tensor:
         """Where points (P, M, 3) mm of the LV's wall and cavity at end-diastole are at a phase.
@@ -264,6 +274,11 @@ def _met(anatomy: Anatomy, closing: Tensor, lv_ml: Tensor) -> Tensor:
         return (base + more[:, :, None, None]).clamp(max=SHUT)
 
     return raised(solved(0.0, raised, 1.0, SHUT))
+
+
+def _ratio(now: Tensor, before: Tensor) -> Tensor:
+    """(P, T, H, N) of a table of the phases to one (P, H, N) of end-diastole."""
+    return now / before.clamp(min=1e-3)[:, None]
 
 
 def _arc(radius: Tensor, height: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +20,10 @@ from simulation.heart.anatomy import volumes
 from simulation.heart.electrophysiology.conduction import Activation
 from simulation.heart.electrophysiology.ecg import pseudo_ecg, sample_times
 from simulation.heart.imaging.acquisition import Acquisition
-from simulation.heart.imaging.raster import Raster, rasterise
 from simulation.heart.imaging.slices import placed
 from simulation.heart.people import Person, draw
 from simulation.heart.physiology import Hearts, live
-from simulation.heart.picture import Protocol, View, cine, late, views
+from simulation.heart.picture import Protocol, View, cine, filled, labelled, late, views
 from simulation.heart.threads import one_thread
 from simulation.recipe import Recipe
 
@@ -98,6 +98,8 @@ class Pairs:
         labels: (N, Y, X) uint8, as in `DigitalHeart`.
         patient: (N,) which recipe each is of.
         systole: (N,) bool.
+        place: (N,) which slice of the stack each is, from base to apex.
+        distance_mm: (P,) from slice to slice, of each recipe.
 
     """
 
@@ -105,6 +107,8 @@ class Pairs:
     labels: NDArray[np.uint8]
     patient: NDArray[np.int64]
     systole: NDArray[np.bool_]
+    place: NDArray[np.int64]
+    distance_mm: NDArray[np.float64]
 
 
 @one_thread()
@@ -118,10 +122,11 @@ def simulate(
     protocol = protocol or Protocol()
     hearts = live([draw(recipe)], protocol.phases, device=device, dtype=dtype)
     view = views(hearts, protocol)[0]
-    raster = rasterise(hearts.motion, view.stack)
+    raster = filled(hearts, 0, view, list(range(protocol.phases)))
     images = cine(hearts.people[0], view, raster, protocol)
     enhancement, scar = late(hearts, view, raster, protocol)
-    return _collected(hearts, view, images, _numpy_labels(raster), enhancement, scar)
+    labels = labelled(hearts.people[0], view, raster, protocol)
+    return _collected(hearts, view, images, labels, enhancement, scar)
 
 
 @one_thread()
@@ -147,28 +152,21 @@ def pairs(
 
 def _pairs_of(
     recipes: Sequence[Recipe], first: int, protocol: Protocol, device: torch.device | str
-) -> tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], ...]:
+    """The arrays of `Pairs`, in their order."""
     hearts = live(
         [draw(each) for each in recipes], protocol.phases, electrophysiology=False, steps=400, device=device
     )
-    kept: list[tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]] = []
+    kept: list[tuple[NDArray[Any], ...]] = []
     for number, view in enumerate(views(hearts, protocol)):
-        one = hearts.motion[number : number + 1]
-        raster = rasterise(one, view.stack, [0, int(hearts.beat.end_systole[number])])
+        raster = filled(hearts, number, view, [0, int(hearts.beat.end_systole[number])])
         images = cine(hearts.people[number], view, raster, protocol)
-        labels = _numpy_labels(raster)
+        labels = labelled(hearts.people[number], view, raster, protocol)
         shown = (labels == 2).any(axis=(2, 3))
-        at_systole = np.broadcast_to(np.array([False, True]), shown.shape)
-        kept.append(
-            (images[shown], labels[shown], np.full(int(shown.sum()), first + number), at_systole[shown])
-        )
-    images, labels, patient, systole = (np.concatenate(each) for each in zip(*kept, strict=True))
-    return images, labels, patient, systole
-
-
-def _numpy_labels(raster: Raster) -> NDArray[np.uint8]:
-    labels: NDArray[np.uint8] = raster.labels[0].cpu().numpy()
-    return labels
+        place, phase = np.nonzero(shown)
+        who = np.full(len(place), first + number)
+        kept.append((images[shown], labels[shown], who, phase == 1, place, np.array([view.stack.distance])))
+    return tuple(np.concatenate(each) for each in zip(*kept, strict=True))
 
 
 def _collected(

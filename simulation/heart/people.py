@@ -10,7 +10,7 @@ import numpy as np
 from ground.errors import UsageError
 from simulation.heart.anatomy import population
 from simulation.heart.imaging.scanner import SCANNERS
-from simulation.heart.infarct import TERRITORIES, Lesion
+from simulation.heart.infarct import TERRITORIES, Lesion, dead_share, dilation
 from simulation.heart.infarct import draw as draw_lesion
 from simulation.heart.mechanics.function import UNITS
 from simulation.heart.strata import PARAMETERS, Stratum, check
@@ -19,7 +19,10 @@ from simulation.recipe import Recipe
 # How often each artery is the culprit where the stratum does not say; assumed.
 CULPRITS: Mapping[str, float] = {"LAD": 0.45, "RCA": 0.35, "LCX": 0.20}
 # One generator for each purpose, so that drawing one thing more moves nothing else. New ones are added last.
-PURPOSES = ("who", "anatomy", "function", "infarct", "breathing", "thorax", "look", "noise", "late")
+PURPOSES = (
+    "who", "anatomy", "function", "infarct", "breathing", "thorax", "look", "noise", "late",
+    "trabeculae", "deformation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Person:
         works: what is fixed of the function; the rest is drawn once volumes are known.
         lesion: None where there is no infarct.
         territory: LAD, RCA, LCX, "segments", or "" without an infarct.
+        dilation: how many times larger the LV's cavity is than before the infarct.
+        dead: share of the LV's wall that the infarct has killed.
         random: a generator for each of `PURPOSES`.
 
     """
@@ -45,6 +50,8 @@ class Person:
     works: Mapping[str, float]
     lesion: Lesion | None
     territory: str
+    dilation: float
+    dead: float
     random: Mapping[str, np.random.Generator]
 
     def again(self, purpose: str) -> np.random.Generator:
@@ -69,14 +76,18 @@ def draw(recipe: Recipe) -> Person:
     group = stratum.group or any_group
     territory = _territory(stratum, group, any_culprit)
     segments = stratum.segments or TERRITORIES.get(territory, ())
+    struck = draw_lesion(segments, stratum.age, random["infarct"], lesion) if segments else None
+    larger = dilation(struck)
     return Person(
         recipe=recipe,
         group=group,
         scanner=stratum.scanner or any_scanner,
-        measures=population.draw(group, random["anatomy"], shape),
+        measures=population.draw(group, random["anatomy"], shape, larger),
         works=works,
-        lesion=draw_lesion(segments, stratum.age, random["infarct"], lesion) if segments else None,
+        lesion=struck,
         territory=territory,
+        dilation=larger,
+        dead=dead_share(struck),
         random=random,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +21,13 @@ from simulation.heart.mechanics.beat import Beat, beat
 from simulation.heart.motion import Motion, build_motion
 from simulation.heart.people import Person
 
+# How much of the ejection fraction a dead share of the wall takes: 1.18 of 0.6 (Ugander et al. 2008, Scand
+# Cardiovasc J 42:137). It is only what vessels expect; what is ejected comes from the beat.
+EJECTED_LESS = 2.0
+# Share of the usual differences in activation that muscle makes up for: of healthy hearts the lateral wall,
+# activated last, begins to shorten no later than the septum (Zwanenburg et al. 2004, Am J Physiol 286:H1872).
+# What is unusual, as behind a scar, it does not. The number is assumed.
+ACCUSTOMED = 0.7
 STRAYED = 0.01  # of the end-diastolic volume: more than that and the beat is not this anatomy's
 RV_MOST = 0.75  # share of its volume that the RV can eject; beyond it the two ventricles would not agree
 
@@ -39,7 +46,7 @@ class Hearts:
         beat: the periodic one.
         lv_ml: (P, T) mL, the beat's volume at the anatomy's end-diastole.
         rv_ml: (P, T) mL.
-        motion: of both ventricles.
+        motion: of both ventricles, at every phase or at those that were asked for.
 
     """
 
@@ -63,40 +70,67 @@ def live(
     steps: int = 800,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    contractility: Tensor | None = None,
+    delay_ms: Tensor | None = None,
+    shown: Callable[[Beat], Tensor] | None = None,
 ) -> Hearts:
     """Compute the hearts of some people.
 
     Without `electrophysiology` every heart is activated as a typical one is (`typical_activation`), which an
     infarct then does not delay; that is what training images need, and it takes a tenth of the time.
+    `contractility` (P, 17) multiplies that of the segments, whatever an infarct leaves of it, and `delay_ms`
+    (P, 17) is added to their activation: unevenness that has nothing to do with an infarct. `shown` gives the
+    phases (P, K) of a beat at which the motion is built; it takes most of the time without electrophysiology.
     """
     parameters = population.stack([each.measures for each in people], dtype, device)
     healthy = build(parameters)
     infarct = place([each.lesion for each in people], dtype, device)
     anatomy = build(parameters, infarct.thickness(healthy))
     # Shares of the healthy wall: an anatomical scar does not take cavity from its neighbours.
-    _, cavity = by_segment(healthy)
+    whole, cavity = by_segment(healthy)
     wall, _ = by_segment(anatomy)
     edv, healthy_wall = volumes.cavity(anatomy), volumes.wall(healthy)
-    works = [
-        function.draw(each.group, each.again("function"), each.works, float(edv[i]), float(healthy_wall[i]))
-        for i, each in enumerate(people)
-    ]
+    works = [_works(each, volume, mass) for each, volume, mass in zip(people, edv, healthy_wall, strict=True)]
     activation = activate(anatomy, infarct.density) if electrophysiology else None
     if activation is None:
         typical = torch.tensor(typical_activation(), dtype=dtype, device=device)
         segments = typical.expand(len(people), -1)
     else:
         segments = activation.segments
+    # Muscle has adapted to the load of its place, but not to the infarct.
+    living = infarct.contractility() * function.adapted(cavity, whole)
+    if contractility is not None:
+        living = living * contractility.to(living)
+    if delay_ms is not None:
+        segments = segments + delay_ms.to(segments)
+    usual = torch.tensor(typical_activation(), dtype=dtype, device=device)
+    pulls = segments - ACCUSTOMED * (usual - usual.mean())
     kept = beat(
-        function.stack(works, dtype, device), edv, wall, cavity, segments,
-        infarct.contractility(), infarct.stiffness(), phases=phases, steps=steps,
+        function.stack(works, dtype, device), edv, wall, cavity, pulls,
+        living, infarct.stiffness(), phases=phases, steps=steps,
     )  # fmt: skip
     _settled(people, kept, edv)
     # The beat fills to the anatomy's volume within a tolerance; what moves is the anatomy.
     lv = kept.volume * (edv[:, None] / kept.volume[:, :1])
     rv = _right(volumes.rv_cavity(anatomy), lv)
-    motion = build_motion(anatomy, kept.strain_circumferential, kept.strain_longitudinal, kept.twist, lv, rv)
+    around, along, twist = kept.strain_circumferential, kept.strain_longitudinal, kept.twist
+    chosen = torch.arange(phases, device=device).expand(len(people), -1) if shown is None else shown(kept)
+    row = torch.arange(len(people), device=device)[:, None]
+    motion = build_motion(anatomy, *(each[row, chosen] for each in (around, along, twist, lv, rv)))
     return Hearts(people, anatomy, infarct, activation, segments, works, kept, lv, rv, motion)
+
+
+def _works(person: Person, edv_ml: Tensor, wall_ml: Tensor) -> dict[str, float]:
+    """How a person's heart works, of a wall not yet thinned: as before the infarct, but for the infarct."""
+    return function.draw(
+        person.group,
+        person.again("function"),
+        person.works,
+        float(edv_ml) / person.dilation,
+        float(wall_ml) / population.hypertrophy(person.dilation),
+        person.measures["body_surface_m2"],
+        person.dilation * (1.0 - EJECTED_LESS * person.dead),
+    )
 
 
 def _settled(people: Sequence[Person], kept: Beat, edv: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -11,19 +11,21 @@ from torch import Tensor
 
 from ground.errors import UsageError
 from simulation.heart.anatomy.coordinates import locate
-from simulation.heart.imaging import look, randomise, scanner, surroundings
+from simulation.heart.imaging import deform, look, randomise, scanner, surroundings, trabeculae
 from simulation.heart.imaging.acquisition import Acquisition
 from simulation.heart.imaging.raster import MYOCARDIUM as MYOCARDIUM_LABEL
-from simulation.heart.imaging.raster import Raster
+from simulation.heart.imaging.raster import Raster, rasterise
 from simulation.heart.imaging.render import render
 from simulation.heart.imaging.scanner import Scanner
 from simulation.heart.imaging.slices import Stack, short_axis
 from simulation.heart.imaging.tissues import HEART
+from simulation.heart.infarct import Infarct
+from simulation.heart.motion import Motion
 from simulation.heart.people import Person
 from simulation.heart.physiology import Hearts
 
 SCAR_LABEL = 4
-MYOCARDIUM, SCAR = HEART.index("myocardium"), HEART.index("scar")
+MYOCARDIUM, SCAR, OEDEMA = (HEART.index(name) for name in ("myocardium", "scar", "oedema"))
 POSES = ("rotation_rad", "tilt_x_rad", "tilt_y_rad")
 
 
@@ -37,7 +39,7 @@ class Protocol:
         size: rows and columns of an image.
         spacing: mm between pixels.
         enhancement: late gadolinium enhancement too.
-        randomise: grey values at random instead of a scanner's, to train on.
+        randomise: grey values, resolution and deformation at random instead of a scanner's, to train on.
 
     """
 
@@ -109,6 +111,32 @@ def _view(length: Tensor, person: Person, protocol: Protocol) -> View:
     return View(stack, preset)
 
 
+def filled(hearts: Hearts, number: int, view: View, phases: list[int]) -> Raster:
+    """What the voxels of a patient hold in the given phases, trabeculae and dead tissue too; P = 1."""
+    one = hearts.motion[number : number + 1]
+    own = trabeculae.draw(hearts.people[number].again("trabeculae"))
+    raster = rasterise(one, view.stack, phases, trabeculae=[own])
+    infarct = _of(hearts.infarct, number)
+    if float(infarct.depth.max()) > 0:
+        kind = SCAR if float(infarct.scarred) else OEDEMA
+        for index, phase in enumerate(phases):
+            held = raster.fractions[0, :, index]
+            dead = held[:, MYOCARDIUM] * _dead(one, infarct, view, held[:, MYOCARDIUM] > 0, phase)
+            held[:, kind] = dead
+            held[:, MYOCARDIUM] -= dead
+    return raster
+
+
+def labelled(person: Person, view: View, raster: Raster, protocol: Protocol) -> NDArray[np.uint8]:
+    """(S, T, Y, X) labels of the cine, deformed as it is."""
+    labels = raster.labels[0]
+    places = _deformed(person, view, protocol)
+    if places is not None:
+        labels = deform.warp(labels.to(places), places, protocol.spacing, nearest=True).to(torch.uint8)
+    seen: NDArray[np.uint8] = labels.cpu().numpy()
+    return seen
+
+
 def cine(person: Person, view: View, raster: Raster, protocol: Protocol) -> NDArray[np.uint16]:
     """(S, T, Y, X) grey levels."""
     return _picture(person, view, raster.fractions, protocol, "cine")
@@ -121,15 +149,18 @@ def late(
 
     The raster's first phase is end-diastole, when nothing has moved yet.
     """
-    share = _dead(hearts, view)
+    infarct = _of(hearts.infarct, 0)
+    wall = raster.fractions[0, :, 0, [MYOCARDIUM, SCAR, OEDEMA]].sum(1)
+    share = _dead(hearts.motion[0:1], infarct, view, wall > 0, 0)
     labels = raster.labels[0, :, 0]
-    reached = share > 0.5 * hearts.infarct.severity[0]
+    reached = share > 0.5 * infarct.severity[0]
     labels = torch.where((labels == MYOCARDIUM_LABEL) & reached, SCAR_LABEL, labels).to(torch.uint8)
     picture = None
     if protocol.enhancement:
         fractions = raster.fractions[:, :, :1].clone()
-        fractions[0, :, 0, SCAR] = fractions[0, :, 0, MYOCARDIUM] * share
-        fractions[0, :, 0, MYOCARDIUM] *= 1.0 - share
+        fractions[0, :, 0, OEDEMA] = 0.0
+        fractions[0, :, 0, SCAR] = wall * share
+        fractions[0, :, 0, MYOCARDIUM] = wall * (1.0 - share)
         picture = _picture(hearts.people[0], view, fractions, protocol, "late")[:, 0]
     return picture, labels.cpu().numpy()
 
@@ -142,22 +173,40 @@ def _picture(
     thorax = surroundings.draw(person.again("thorax"))
     around = surroundings.build([thorax], heart, view.stack.centres[:, :, 2], protocol.spacing)
     chance = person.again("look")
+    places = None
     if protocol.randomise and contrast == "cine":
         shine = randomise.draw(chance)
+        places = _deformed(person, view, protocol)
     else:
         shine = look.draw(chance, view.scanner, contrast)
     noise = person.again("noise" if contrast == "cine" else "late")
-    seen = render(fractions, around, [shine], view.scanner, [noise], protocol.spacing)
+    deformed = None if places is None else [places]
+    seen = render(fractions, around, [shine], view.scanner, [noise], protocol.spacing, deformed)
     grey: NDArray[np.uint16] = scanner.stored(seen, view.scanner, contrast)[0]
     return grey
 
 
-def _dead(hearts: Hearts, view: View) -> Tensor:
-    """(S, Y, X) dead share of the first patient's myocardium at the middle of each voxel, end-diastole."""
-    shares = []
-    for place in range(view.stack.centres.shape[1]):
-        points = view.stack.points(0, place, (1, 1, 1))[:, :, 0]
-        where = locate(hearts.anatomy, points.reshape(1, -1, 3))
-        inside = where.transmural.clamp(0.0, 1.0)
-        shares.append(hearts.infarct.density(inside, where.longitudinal, where.angle).view(points.shape[:2]))
-    return torch.stack(shares)
+def _deformed(person: Person, view: View, protocol: Protocol) -> Tensor | None:
+    """(S, Y, X, 2) of `deform.places` where pictures are made at random; else None."""
+    if not protocol.randomise:
+        return None
+    drawn = deform.draw(person.again("deformation"))
+    return deform.places(drawn, view.stack.centres[0, :, 2], view.stack.size, protocol.spacing)
+
+
+def _of(infarct: Infarct, number: int) -> Infarct:
+    """One patient's."""
+    one = slice(number, number + 1)
+    return replace(
+        infarct, depth=infarct.depth[one], severity=infarct.severity[one], scarred=infarct.scarred[one]
+    )
+
+
+def _dead(motion: Motion, infarct: Infarct, view: View, wall: Tensor, phase: int) -> Tensor:
+    """(S, Y, X) dead share at the middle of each voxel of one patient's wall (S, Y, X) in a phase, else 0."""
+    points = torch.stack([view.stack.points(0, i, (1, 1, 1))[:, :, 0] for i in range(len(wall))])
+    share = torch.zeros(wall.shape).to(points)
+    where = locate(motion.anatomy, motion.pull_back(points[wall][None], phase))
+    inside = where.transmural.clamp(0.0, 1.0)
+    share[wall] = infarct.density(inside, where.longitudinal, where.angle)[0]
+    return share

@@ -18,7 +18,7 @@ from simulation.heart.infarct import AGES, TERRITORIES
 from simulation.recipe import Recipe
 
 SIMULATOR = "heart"
-VERSION = 1
+VERSION = 2
 KEYS = ("age", "group", "scanner", "segments", "territory")
 # What each cohort of hearts draws from where its stratum does not say.
 COHORTS: Mapping[str, Mapping[str, str]] = MappingProxyType(

@@ -21,7 +21,7 @@ from simulation.heart.anatomy.parameters import WALL, Parameters, stack
 from simulation.heart.anatomy.segments import CENTRES
 from simulation.heart.anatomy.volumes import DENSITY
 
-__all__ = ["GROUPS", "KEYS", "Parameters", "draw", "stack"]
+__all__ = ["GROUPS", "KEYS", "Parameters", "draw", "hypertrophy", "stack"]
 
 GROUPS: tuple[str, ...] = tuple(groups.GROUPS)
 _MEASURES: tuple[str, ...] = (
@@ -49,24 +49,35 @@ _BELL = NormalDist()
 
 
 def draw(
-    group: str, random: np.random.Generator, fixed: Mapping[str, float] | None = None
+    group: str,
+    random: np.random.Generator,
+    fixed: Mapping[str, float] | None = None,
+    dilation: float = 1.0,
 ) -> dict[str, float]:
     """The measures of one patient at end-diastole, by `KEYS`; `fixed` ones keep their values.
 
     male is 1 or 0; names end in their units. `thickest_mm` and the four that begin with hypertrophy describe
-    where and how much the wall is thickened; thickest_mm 0 stands for nowhere.
+    where and how much the wall is thickened; thickest_mm 0 stands for nowhere. `dilation` is how many times
+    larger an infarct has made the cavity; the wall's mass and the roundness grow with it.
     """
     fixed = dict(fixed or {})
     _check(group, fixed)
     luck = dict(zip(KEYS, random.standard_normal(len(KEYS)).tolist(), strict=True))
-    return _Patient(groups.GROUPS[group], luck, fixed).measures()
+    return _Patient(groups.GROUPS[group], luck, fixed, dilation).measures()
+
+
+def hypertrophy(dilation: float) -> float:
+    """How many times heavier the wall has become in a cavity that is `dilation` times larger."""
+    return float(dilation**groups.HEAVIER)
 
 
 class _Patient:
     """One patient in the making: a standard normal draw for each measure, and what the caller fixed."""
 
-    def __init__(self, group: Group, luck: Mapping[str, float], fixed: Mapping[str, float]) -> None:
-        self.group, self.luck, self.fixed = group, luck, fixed
+    def __init__(
+        self, group: Group, luck: Mapping[str, float], fixed: Mapping[str, float], dilation: float
+    ) -> None:
+        self.group, self.luck, self.fixed, self.dilation = group, luck, fixed, dilation
         self.values: dict[str, float] = {}
 
     def measures(self) -> dict[str, float]:
@@ -84,17 +95,18 @@ class _Patient:
 
     def _sizes(self) -> None:
         """Volumes and mass; where LV volume or mass is fixed, what correlates with it follows."""
-        left = self._per_surface("edv_ml", self.group.edv_ml, self.luck["edv_ml"])
+        left = self._per_surface("edv_ml", self.group.edv_ml, self.luck["edv_ml"], self.dilation)
         right = self._mix("rv_edv_ml", left, groups.RIGHT_WITH_LEFT)
         self._per_surface("rv_edv_ml", self.group.rv_edv_ml, right)
         mass = self._mix("mass_g", left, groups.MASS_WITH_VOLUME)
-        mass = self._per_surface("mass_g", self.group.mass_g, mass)
+        mass = self._per_surface("mass_g", self.group.mass_g, mass, hypertrophy(self.dilation))
         thickest = self.group.thickest_mm
         chance = self._mix("thickest_mm", mass, groups.THICKEST_WITH_MASS)
         self._set("thickest_mm", _log_normal(thickest, chance) if thickest else 0.0)
 
     def _shape(self) -> None:
-        self._set("sphericity", _normal(self.group.sphericity, self.luck["sphericity"]))
+        round_ = _normal(self.group.sphericity, self.luck["sphericity"])
+        self._set("sphericity", round_ * self.dilation**groups.ROUNDER)
         self._set("truncation", _normal(groups.TRUNCATION, self.luck["truncation"]))
         cut = self.values["truncation"]
         filled = _ellipsoid(self.values["sphericity"] / 2, 1 - cut, cut)
@@ -177,9 +189,11 @@ class _Patient:
             low, high = (middle, high) if outer - inner < wanted else (low, middle)
         return low
 
-    def _per_surface(self, key: str, spreads: tuple[Spread, Spread], chance: float) -> float:
+    def _per_surface(
+        self, key: str, spreads: tuple[Spread, Spread], chance: float, growth: float = 1.0
+    ) -> float:
         """Set a measure that scales with body surface; returns where it lies in standard deviations."""
-        spread, surface = self._by_sex(spreads), self.values["body_surface_m2"]
+        spread, surface = self._by_sex(spreads), self.values["body_surface_m2"] * growth
         self._set(key, surface * _log_normal(spread, chance))
         if key not in self.fixed:
             return chance

@@ -58,11 +58,11 @@ def banding(resonance: Tensor, strengths: Sequence[float], field: float, flip: f
         tr: ms.
 
     """
-    t1, t2 = (torch.tensor(value).to(resonance) for value in at("myocardium", field))
-    angle = torch.deg2rad(torch.tensor(flip).to(resonance))
-    turns = torch.tensor(list(strengths)).to(resonance)[:, None, None, None] * resonance
+    t1, t2 = (resonance.new_tensor(value) for value in at("myocardium", field))
+    angle = torch.deg2rad(resonance.new_tensor(flip))
+    turns = resonance.new_tensor(list(strengths))[:, None, None, None] * resonance
     # The profile repeats every turn and is even: a table over half a turn is read instead of the formula.
-    places = torch.linspace(0, 0.5, 257).to(resonance)
+    places = torch.arange(257).to(resonance) / 512
     table = bssfp(t1, t2, angle, tr, tr / 2, places * (1000.0 / tr)).abs()
     index = ((turns - turns.round()).abs() * 512).round().long()
     return (table / table[0])[index]

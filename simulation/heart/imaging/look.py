@@ -27,10 +27,13 @@ class Look:
         heart: (len(HEART),) signal of each heart channel.
         surroundings: (len(SURROUNDINGS),) signal of each tissue round it.
         texture: relative strength of slow variations inside tissues.
+        heart_spread, around_spread: standard deviation of each of those signals from voxel to voxel; None: 0.
+        grained: share of that variance that is slow; the rest differs in every voxel.
         coil: direction (x, y) of the coil in the image times its strength, log per 100 mm.
         noise: standard deviation in each channel.
         gamma: exponent on the magnitude (1 for physics).
         blur: further blur, voxels, standard deviation.
+        pixel: (y, x) side of the pixels that were taken before they were resampled, in voxels.
         artefacts: bands and ghosts.
 
     """
@@ -42,6 +45,10 @@ class Look:
     noise: float
     gamma: float = 1.0
     blur: float = 0.0
+    pixel: tuple[float, float] = (1.0, 1.0)
+    heart_spread: np.ndarray | None = None
+    around_spread: np.ndarray | None = None
+    grained: float = 0.0
     artefacts: Artefacts = NONE
 
 
@@ -55,7 +62,7 @@ def draw(random: np.random.Generator, scanner: Scanner, contrast: str = "cine") 
     else:
         signals = late_signals(names, scanner.field, LATE_CYCLE, LATE_TE)
     varied = signals / abs(signals[0]) * np.exp(SPREAD * random.normal(size=len(names)))
-    muscle = [names.index(name) for name in ("myocardium", "rv_wall", "papillary")]
+    muscle = [names.index(name) for name in ("myocardium", "rv_wall", "papillary", "rv_trabeculae")]
     varied[muscle] = varied[muscle[0]]
     varied[0] = 1.0
     angle = math.radians(random.uniform(80, 150))  # the chest lies up and to the left
@@ -64,7 +71,7 @@ def draw(random: np.random.Generator, scanner: Scanner, contrast: str = "cine") 
     return Look(
         heart=varied[: len(HEART)],
         surroundings=varied[len(HEART) :],
-        texture=random.uniform(0.05, 0.13),
+        texture=random.uniform(0.03, 0.10),
         coil=(strength * math.cos(angle), strength * math.sin(angle)),
         noise=noise * math.exp(random.normal(0, 0.25)),
         artefacts=draw_artefacts(random, scanner.field) if contrast == "cine" else NONE,

@@ -1,10 +1,11 @@
 """Domain randomisation: tissues in random greys, so that a model learns shapes rather than a scanner.
 
-In the spirit of SynthSeg (Billot et al., Medical Image Analysis 2023): each tissue's mean is drawn uniformly,
-then follow a coil's shading, blur, noise and a power law. What that paper has beyond it: random deformation
-(here the anatomy varies instead), a variance of each tissue, free bias fields, random resolution. Here
-structures keep the partial volume of the slices, and tissues that are the same thing (blood of both
-ventricles; muscle of all walls) may differ only a little, so that no border is drawn that no scanner shows.
+In the spirit of SynthSeg (Billot et al., Medical Image Analysis 2023): the maps are deformed (`deform.py`),
+each tissue's mean and standard deviation are drawn uniformly, then follow a coil's shading, blur, noise, a
+coarser resolution and a power law. What that paper has beyond it: free bias fields (here a coil's slope and
+one slow texture), random slice thickness (here the scanner's). Here structures keep the partial volume of the
+slices, and tissues that are the same thing (blood of both ventricles; muscle of all walls) may differ only a
+little, so that no border is drawn that no scanner shows.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from simulation.heart.imaging.tissues import HEART, SURROUNDINGS
 
 ALIKE = (
     ("lv_blood", "rv_blood", "atrial_blood", "aorta", "vessel"),
-    ("myocardium", "rv_wall", "papillary"),
+    ("myocardium", "rv_wall", "papillary", "rv_trabeculae"),
 )
-APART = 0.08  # least difference between blood and myocardium, so that there is something to see
+SPREAD = 0.07  # most of a tissue's standard deviation; means lie between 0 and 1.2
+COARSEST = 2.5  # voxels a pixel
+APART = 0.12  # least difference between blood and myocardium, so that there is something to see
 
 
 def draw(random: np.random.Generator) -> Look:
@@ -36,6 +39,11 @@ def draw(random: np.random.Generator) -> Look:
     if abs(signals[blood] - signals[muscle]) < APART:
         members = [names.index(name) for name in ALIKE[0]]
         signals[members] += 3 * APART
+    deviations = random.uniform(0.0, SPREAD, size=len(names))
+    for group in ALIKE:
+        members = [names.index(name) for name in group]
+        deviations[members] = deviations[members[0]]
+    pixel = random.uniform(1.0, COARSEST, size=2) if random.random() < 0.5 else np.ones(2)
     angle, strength = random.uniform(0, 2 * math.pi), random.uniform(0, 1.2)
     return Look(
         heart=signals[: len(HEART)],
@@ -45,5 +53,9 @@ def draw(random: np.random.Generator) -> Look:
         noise=float(random.uniform(0.0, 0.12)),
         gamma=math.exp(random.normal(0, 0.25)),
         blur=float(random.uniform(0.0, 1.2)),
+        pixel=(float(pixel[0]), float(pixel[1])),
+        heart_spread=deviations[: len(HEART)],
+        around_spread=deviations[len(HEART) :],
+        grained=float(random.uniform(0.0, 1.0)),
         artefacts=draw_artefacts(random, 3.0),
     )

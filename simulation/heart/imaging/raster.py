@@ -7,6 +7,7 @@ out once a slice, and one weighted gather reads all surfaces of all phases.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi
 
@@ -16,22 +17,18 @@ from torch.nn.functional import embedding_bag
 
 from simulation.heart.imaging.slices import Stack
 from simulation.heart.imaging.tissues import HEART
+from simulation.heart.imaging.trabeculae import PAPILLARY, Muscle, Trabeculae, areas, cores
 from simulation.heart.motion import Motion
 
-SHARES = [
-    0,
-    1,
-    2,
-    3,
-    6,
-    7,
-]  # of HEART, those that come from surfaces; scar and oedema are parts of the myocardium
+# Of HEART, those that come from surfaces; scar and oedema are parts of the myocardium.
+SHARES = [0, 1, 2, 3, 6, 7, 8]
 BACKGROUND, RV, MYOCARDIUM, LV = 0, 1, 2, 3  # labels, in the order of ACDC (Bernard et al. 2018)
 ABOVE = 45.0  # mm of atria over the base that are drawn; their shape is assumed
 HEIGHTS = 96
-SURFACES = 8  # endocardium, epicardium, RV inside and outside, left and right atrium inside, then outside
+# Endocardium, epicardium, RV inside and outside, inside the trabeculae of LV and RV, left and right atrium
+# inside, then outside.
+SURFACES = 10
 ATRIAL_WALL = 2.0  # mm, assumed
-PAPILLARY = ((2.36, 4.5), (-2.1, 4.0))  # angle (rad) and radius (mm) of the two muscles; assumed
 PAPILLARY_SPAN = (0.3, 0.7)  # of the cavity's length
 
 
@@ -40,9 +37,9 @@ class Raster:
     """What the voxels of P patients hold.
 
     Attributes:
-        fractions: (P, S, T, 8, Y, X) float, shares of `HEART` in [0, 1].
+        fractions: (P, S, T, len(HEART), Y, X) float, shares of `HEART` in [0, 1].
         labels: (P, S, T, Y, X) uint8, the structure that fills most of a voxel of which at least half is LV
-            or RV cavity or LV wall; papillary muscles count as cavity.
+            or RV cavity or LV wall; papillary muscles and trabeculae count as cavity.
 
     """
 
@@ -55,8 +52,8 @@ class Shells:
     """Surfaces of some phases in space.
 
     Attributes:
-        squares: (P, T, 9, K, N): mm², radii squared, negative where a surface does not reach; the last is
-            not a surface but mm over the valve plane.
+        squares: (P, T, SURFACES + 1, K, N): mm², radii squared, negative where a surface does not reach; the
+            last is not a surface but mm over the valve plane.
         low: (P,) mm, height of the first row.
         step: (P,) mm between rows.
         base: (P, T) mm, mean height of the valve plane.
@@ -76,30 +73,41 @@ def rasterise(
     supersampling: tuple[int, int, int] = (1, 1, 4),
     *,
     papillary: bool = True,
+    trabeculae: Sequence[Trabeculae] | None = None,
 ) -> Raster:
     """Shares and labels in the given phases (all), from sub-voxels: (rows, columns, depth) a voxel.
 
     Inside the plane an edge through a sub-voxel is taken as straight, so one a voxel will do; in depth, where
-    a voxel is long, it will not.
+    a voxel is long, it will not. trabeculae: each patient's; without them the endocardium is smooth.
     """
     chosen = list(range(motion.twist.shape[1])) if phases is None else phases
-    shells = _shells(motion, chosen)
     patients, places = stack.centres.shape[:2]
-    pictures = torch.stack(
-        [
-            torch.stack(
-                [_slice(motion, shells, stack, p, s, chosen, supersampling, papillary) for s in range(places)]
-            )
-            for p in range(patients)
-        ]
-    )
+    shells = _shells(motion, chosen, trabeculae)
+    muscles: list[tuple[Muscle, ...]] = [PAPILLARY if papillary else ()] * patients
+    if papillary and trabeculae is not None:
+        muscles = [each.papillary for each in trabeculae]
+
+    def one(patient: int, own: Sequence[Muscle]) -> Tensor:
+        return torch.stack(
+            [_slice(motion, shells, stack, patient, i, chosen, supersampling, own) for i in range(places)]
+        )
+
+    pictures = torch.stack([one(patient, own) for patient, own in enumerate(muscles)])
     return Raster(pictures, _labels(pictures))
 
 
-def _shells(motion: Motion, phases: list[int]) -> Shells:
+def _shells(motion: Motion, phases: list[int], trabeculae: Sequence[Trabeculae] | None) -> Shells:
     """Tabulate the surfaces of the phases in space."""
     ed = motion.anatomy
-    squares = motion.squares()[:, :, phases].permute(1, 2, 0, 3, 4)
+    surfaces = motion.squares()[:, :, phases]
+    inner = surfaces[[0, 2]]  # of the trabeculae
+    if trabeculae is not None:
+        stretch = motion.stretch[:, phases]
+        one = [
+            cores(surfaces[:, p], areas(own, ed[p : p + 1]), stretch[p]) for p, own in enumerate(trabeculae)
+        ]
+        inner = torch.stack(one, dim=1)
+    squares = torch.cat([surfaces, inner]).permute(1, 2, 0, 3, 4)
     heights = motion.height[:, phases]
     rows = heights.shape[2]
     low = -ed.length - 1.0
@@ -112,7 +120,7 @@ def _shells(motion: Motion, phases: list[int]) -> Shells:
     under = sorted_heights.gather(3, above - 1)
     # Below the apex squares go on falling, so that they are negative there.
     part = ((asked - under) / (sorted_heights.gather(3, above) - under)).clamp(-2.0, 1.0)
-    index = above.transpose(2, 3)[:, :, None].expand(-1, -1, 4, -1, -1)
+    index = above.transpose(2, 3)[:, :, None].expand(-1, -1, 6, -1, -1)
     share = part.transpose(2, 3)[:, :, None]
     moved = torch.lerp(squares.gather(3, index - 1), squares.gather(3, index), share)
     base = heights[:, :, -1:, :]  # (P, T, 1, N)
@@ -145,9 +153,9 @@ def _slice(
     place: int,
     phases: list[int],
     supersampling: tuple[int, int, int],
-    papillary: bool,
+    muscles: Sequence[Muscle],
 ) -> Tensor:
-    """(T, 8, Y, X) of one slice."""
+    """(T, len(HEART), Y, X) of one slice."""
     points = stack.points(patient, place, supersampling)
     rows, columns = points.shape[:2]
     x, y, z = points.unbind(-1)
@@ -163,20 +171,23 @@ def _slice(
     width = stack.spacing / supersampling[0]
     inside = _within(surfaces[..., :SURFACES], x * x + y * y, width)
     below = (surfaces[..., SURFACES] <= 0).to(inside.dtype)
-    cavity, outer, rv, rv_outer, left_atrium, right_atrium, *atrial_walls = inside.unbind(-1)
+    cavity, outer, rv, rv_outer, core, rv_core, *atria = inside.unbind(-1)
+    left_atrium, right_atrium, *atrial_walls = atria
     wall = (outer - cavity).clamp_(min=0.0) * below
-    rv_blood = (rv - outer).clamp_(min=0.0) * below
+    rv_cavity = (rv - outer).clamp_(min=0.0) * below
+    rv_blood = (rv_core - outer).clamp_(min=0.0) * below
     rv_wall = (rv_outer - torch.maximum(rv, outer)).clamp_(min=0.0) * below
     cavity = cavity * below
-    muscle = torch.zeros_like(cavity)
-    if papillary:
+    muscle = cavity - core * below
+    if muscles:
         radius = surfaces[..., 0].clamp(min=0.0).sqrt()
-        muscle = cavity * _papillary(motion, shells, patient, phases, (x, y, z), radius, width)
+        bulge = _papillary(motion, shells, patient, phases, (x, y, z), radius, width, muscles)
+        muscle = torch.maximum(muscle, cavity * bulge)
     # The right atrium is what its dome leaves outside the left one's wall.
     right_atrium = (right_atrium - atrial_walls[0]).clamp_(min=0.0)
     atrial = (left_atrium + right_atrium) * (1.0 - below)
     rv_wall += (torch.maximum(*atrial_walls) - left_atrium - right_atrium).clamp_(min=0.0) * (1.0 - below)
-    kinds = [cavity - muscle, wall, rv_blood, rv_wall, muscle, atrial]
+    kinds = [cavity - muscle, wall, rv_blood, rv_wall, muscle, atrial, rv_cavity - rv_blood]
     shares = torch.stack(kinds, dim=-1).view(*square[box].shape, len(phases), len(SHARES)).mean(2)
     result[:, SHARES, box[0], box[1]] = shares.permute(2, 3, 0, 1)
     return result
@@ -200,7 +211,7 @@ def _widest(shells: Shells, patient: int, z: Tensor) -> Tensor:
 
 
 def _read(shells: Shells, patient: int, z: Tensor, angle: Tensor) -> Tensor:
-    """(M, T, 9): the tables of all phases at places (M,), bilinear."""
+    """(M, T, SURFACES + 1): the tables of all phases at places (M,), bilinear."""
     squares = shells.squares[patient]
     phases, kinds, rows, columns = squares.shape
     table = squares.permute(2, 3, 0, 1).reshape(rows * columns, phases * kinds).contiguous()
@@ -232,6 +243,7 @@ def _papillary(
     place: tuple[Tensor, Tensor, Tensor],
     radius: Tensor,
     width: float,
+    muscles: Sequence[Muscle],
 ) -> Tensor:
     """(M, T) how much of a place is in two muscles that lie along the endocardium and keep their width."""
     x, y, z = (each[:, None] for each in place)
@@ -241,8 +253,8 @@ def _papillary(
     # A slice is tilted by little, so one height will do for its twist.
     turn = motion.twist[patient, phases] * (-z.mean() / motion.anatomy.length[patient]).clamp(0.0, 1.0)
     inside = torch.zeros_like(radius)
-    for angle, size in PAPILLARY:
-        away = (radius - 0.8 * size).clamp(min=0.0)
+    for angle, size, inset in muscles:
+        away = (radius - inset * size).clamp(min=0.0)
         distance = torch.hypot(x - away * torch.cos(angle + turn), y - away * torch.sin(angle + turn))
         inside = torch.maximum(inside, ((size - distance) / width + 0.5).clamp(0.0, 1.0))
     return inside * span
@@ -250,8 +262,9 @@ def _papillary(
 
 def _labels(fractions: Tensor) -> Tensor:
     """The structure that fills most of each voxel, where structures fill half of it."""
-    lv, wall, rv, _, scar, oedema, papillary, _ = fractions.unbind(3)
-    wall = wall + scar + oedema
-    structures = torch.stack([rv, wall, lv + papillary], dim=3)
-    which = structures.argmax(dim=3)
-    return torch.where(structures.sum(3) >= 0.5, which + 1, 0).to(torch.uint8)
+    lv = fractions[:, :, :, 0] + fractions[:, :, :, 6]
+    wall = fractions[:, :, :, 1] + fractions[:, :, :, 4] + fractions[:, :, :, 5]
+    rv = fractions[:, :, :, 2] + fractions[:, :, :, 8]
+    which = torch.where(wall >= lv, MYOCARDIUM, LV)
+    which = torch.where((rv >= wall) & (rv >= lv), RV, which)
+    return torch.where(lv + wall + rv >= 0.5, which, BACKGROUND).to(torch.uint8)

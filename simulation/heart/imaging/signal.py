@@ -2,7 +2,8 @@
 
 - bSSFP off resonance: Freeman & Hill, J Magn Reson 1971;4:366-383, as in Scheffler & Lehnhardt, Eur Radiol
   2003;13:2409-2418 and Haacke et al., "Magnetic Resonance Imaging", chapter 18.
-- Inversion recovery with a nulled myocardium: Simonetti et al., Radiology 2001;218:215-223.
+- Inversion recovery with a nulled myocardium: Simonetti et al., Radiology 2001;218:215-223. Fat is suppressed
+  before the read-out, or it would outshine a scar.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from simulation.heart.imaging.tissues import TISSUES, at
 
 PROTON_MHZ_PER_T = 42.577  # gyromagnetic ratio over 2π
 LIPID_PPM = -3.4  # main lipid peak relative to water
+FAT_LEFT = 0.1  # share of fat's signal that its suppression leaves in late enhancement: assumed
 
 
 def bssfp(
@@ -74,7 +76,7 @@ def cine_signals(
 def late_signals(
     names: Sequence[str], field: float, cycle: float, te: float, off_null: float = 1.0
 ) -> NDArray[np.float64]:
-    """(K,) magnitude of each tissue in late enhancement, remote myocardium nulled.
+    """(K,) magnitude of each tissue in late enhancement: remote myocardium nulled, fat suppressed.
 
     field in T; cycle: ms between inversions; te: echo time, ms, of a short spoiled read-out at a small flip
     angle, which leaves the recovery as it is; off_null: inversion time over remote myocardium's null time.
@@ -83,7 +85,10 @@ def late_signals(
     inversion = torch.tensor(off_null * null, dtype=torch.float64)
     t1 = torch.tensor([TISSUES[name].enhanced_t1 for name in names], dtype=torch.float64)
     t2 = torch.tensor([at(name, field)[1] for name in names], dtype=torch.float64)
-    weight = torch.tensor([TISSUES[name].density for name in names], dtype=torch.float64)
+    weight = torch.tensor(
+        [TISSUES[name].density * (FAT_LEFT if TISSUES[name].fatty else 1.0) for name in names],
+        dtype=torch.float64,
+    )
     recovered = inversion_recovery(t1, inversion, cycle).abs()
     magnitude: NDArray[np.float64] = (weight * recovered * torch.exp(-te / t2)).numpy()
     return magnitude

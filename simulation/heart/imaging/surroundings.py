@@ -29,14 +29,14 @@ REACH = 14.0  # mm across which fat is sought round the heart
 RANGES = {
     "wall_angle": (1.65, 2.45),  # direction of the chest wall, counterclockwise from the right
     "wall_radius": (110.0, 220.0),  # of its curvature
-    "wall_base": (14.0, 40.0),  # clearance at the base
+    "wall_base": (12.0, 32.0),  # clearance at the base
     "wall_apex": (2.0, 12.0),  # clearance at the apex
     "wall_muscle": (8.0, 18.0),
-    "wall_fat": (8.0, 40.0),
+    "wall_fat": (5.0, 30.0),
     "rib_period": (26.0, 38.0),
     "rib_phase": (0.0, 1.0),
-    "dome_gap": (-5.0, 3.0),  # between the heart and the diaphragm, at the apex
-    "dome_base": (0.0, 18.0),  # further down at the base
+    "dome_gap": (-6.0, 1.0),  # between the heart and the diaphragm, at the apex
+    "dome_base": (0.0, 9.0),  # further down at the base
     "dome_slope": (-0.25, 0.15),
     "dome_curve": (0.0012, 0.004),  # 1/mm
     "liver_edge": (-35.0, 35.0),  # where the liver ends, right of the heart's middle
@@ -50,10 +50,10 @@ RANGES = {
     "aorta_apex": (45.0, 85.0),
     "aorta_size": (9.0, 13.5),
     "spine_turn": (0.25, 0.55),
-    "rim": (0.5, 5.5),  # mean thickness of the fat on the heart
-    "pad": (-10.0, 6.0),  # of fat between the heart and the chest wall
+    "rim": (0.5, 5.0),  # mean thickness of the fat on the heart
+    "pad": (-6.0, 12.0),  # of fat between the heart and the chest wall
     "pad_turn": (0.1, 0.9),  # of its direction from the wall's
-    "vessels": (1.8, 2.4),  # threshold of lung vessels, standard deviations
+    "vessels": (2.1, 2.9),  # threshold of lung vessels, standard deviations
 }
 CHANNELS = 6  # coarse fields: chest wall, diaphragm, viscera, fat, texture, off-resonance
 
@@ -119,7 +119,7 @@ def build(thoraxes: Sequence[Thorax], heart: Tensor, heights: Tensor, spacing: f
     x = (torch.arange(columns).to(heart) - (columns - 1) / 2) * spacing
     y = -(torch.arange(rows).to(heart) - (rows - 1) / 2) * spacing
     value = {
-        name: torch.tensor([thorax.values[name] for thorax in thoraxes]).to(heart)[:, None, None, None]
+        name: heart.new_tensor([thorax.values[name] for thorax in thoraxes])[:, None, None, None]
         for name in RANGES
     }
     coarse, fine, grain = (

@@ -31,7 +31,7 @@ VALVE = 1.0  # kPa ms/mL of an open valve: 0.5 kPa at 500 mL/s, assumed
 class Beat:
     """One periodic beat, from end-diastole; T phases spread evenly over the cycle, the first at t = 0.
 
-    Strains are Lagrangian (stretch − 1), relative to end-diastole.
+    Strains are Lagrangian (stretch − 1), of the middle of the wall, relative to end-diastole.
     """
 
     times: Tensor  # (T,) fraction of the cycle
@@ -262,6 +262,7 @@ def sample(
     volumes = at(trajectory.volumes)
     outer = ventricle.wall_volume[:, None] + 3 * volumes
     fibre = torch.log(outer / outer[:, :1]) / 3
+    middle = strain.middle(volumes, volumes[:, :1], ventricle.wall_volume[:, None])
     weights = ventricle.wall_volume / ventricle.wall_volume.sum(1, keepdim=True)
     shortening = -(torch.expm1(fibre) * weights[:, None]).sum(-1)
     total = trajectory.volumes.sum(-1)
@@ -271,9 +272,9 @@ def sample(
         volume=volumes.sum(-1),
         pressure=at(trajectory.pressure),
         aortic_pressure=at(trajectory.aorta),
-        strain_circumferential=strain.circumferential(fibre),
-        strain_longitudinal=strain.longitudinal(fibre),
-        strain_radial=strain.radial(fibre, volumes[:, :1], ventricle.wall_volume[:, None]),
+        strain_circumferential=strain.circumferential(middle),
+        strain_longitudinal=strain.longitudinal(middle),
+        strain_radial=strain.radial(middle),
         # Seen from the apex it turns counter-clockwise, from the anterior wall towards the septum.
         twist=-function.twist[:, None] * shortening,
         filling_pressure=filling,

@@ -5,12 +5,13 @@ import torch
 
 from simulation.heart.imaging import look, surroundings
 from simulation.heart.imaging.scanner import SCANNERS
+from simulation.heart.imaging.tissues import HEART
 
 SIZE, SPACING = 64, 2.8
 
 
 def discs(patients=1, slices=3, phases=2, dtype=torch.float64):
-    """Fractions (P, S, T, 8, Y, X) of a ring beside a disc, smaller towards the apex, and heights (P, S)."""
+    """Shares (P, S, T, len(HEART), Y, X) of a ring beside a disc, narrow at the apex, and heights (P, S)."""
     axis = (torch.arange(SIZE, dtype=dtype) - (SIZE - 1) / 2) * SPACING
     x, y = axis[None, :], -axis[:, None]
     taper = torch.linspace(1.0, 0.4, slices, dtype=dtype)[:, None, None, None]
@@ -21,7 +22,7 @@ def discs(patients=1, slices=3, phases=2, dtype=torch.float64):
 
     inner, outer = disc(10.0, 25 * taper * beat), disc(10.0, 35 * taper).expand(-1, phases, -1, -1)
     right = disc(-15.0, 34 * taper).expand(-1, phases, -1, -1) * (1 - outer)
-    channels = torch.zeros(slices, phases, 8, SIZE, SIZE, dtype=dtype)
+    channels = torch.zeros(slices, phases, len(HEART), SIZE, SIZE, dtype=dtype)
     channels[:, :, 0], channels[:, :, 1], channels[:, :, 2] = inner, outer - inner, right
     heights = torch.linspace(0, -80, slices, dtype=dtype)
     return channels.expand(patients, -1, -1, -1, -1, -1).clone(), heights.expand(patients, -1).clone()

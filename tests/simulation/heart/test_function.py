@@ -61,6 +61,36 @@ def test_a_larger_ventricle_has_less_resistance_and_the_same_pressure():
     assert small["compliance"] == pytest.approx(large["compliance"] / 2)
 
 
+def test_a_large_stroke_for_a_body_slows_the_heart_and_a_large_body_with_a_large_heart_does_not():
+    usual = draw("normal", 1, edv_ml=140.0, surface_m2=1.8)["heart_rate"]
+    assert draw("normal", 1, edv_ml=170.0, surface_m2=1.8)["heart_rate"] < 0.9 * usual
+    grown = draw("normal", 1, edv_ml=170.0, surface_m2=1.8 * 170 / 140)["heart_rate"]
+    assert grown == pytest.approx(usual)
+    fixed = draw("normal", 1, fixed={"heart_rate": 60.0}, edv_ml=170.0, surface_m2=1.8)
+    assert fixed["heart_rate"] == 60.0
+
+
+def test_vessels_tighten_where_less_is_ejected():
+    whole, half = (draw("infarct", 1, edv_ml=140.0, stroke_left=left) for left in (1.0, 0.6))
+    assert half["resistance"] == pytest.approx(whole["resistance"] / 0.6)
+    assert half["contractility"] == whole["contractility"]
+
+
+def test_the_muscle_that_an_infarct_spares_is_that_of_a_normal_heart():
+    for name in ("contractility", "stiffness", "relaxation"):
+        assert function.GROUPS["infarct"][name] == function.GROUPS["normal"][name]
+
+
+def test_muscle_is_stronger_where_it_bears_more():
+    cavity, wall = torch.tensor([[10.0] * 16 + [2.0]]), torch.tensor([[5.0] * 8 + [9.0] * 9])
+    strength = function.adapted(cavity, wall)
+    assert float((strength * wall).sum() / wall.sum()) == pytest.approx(1)
+    assert bool((strength[0, :8] > strength[0, 8:].max()).all())
+    assert bool((strength[0, 16] < strength[0, :16]).all())
+    even = function.adapted(torch.ones(1, 17), torch.full((1, 17), 3.0))
+    assert torch.allclose(even, torch.ones(1, 17))
+
+
 @pytest.mark.parametrize(
     ("group", "fixed", "message"),
     [("athlete", {}, "no group 'athlete'"), ("normal", {"colour": 1.0}, "no parameter 'colour'")],

@@ -25,6 +25,21 @@ def test_the_territories_are_a_partition_of_the_seventeen_segments() -> None:
     assert sorted(each for segments in TERRITORIES.values() for each in segments) == list(range(1, 18))
 
 
+def test_a_scar_dilates_the_ventricle_by_how_much_of_it_is_dead_and_a_fresh_infarct_does_not() -> None:
+    small, large = lesion(extent=0.3), lesion(extent=0.9)
+    assert 0 < infarct.dead_share(small) < infarct.dead_share(large) < 0.5
+    assert 1 < infarct.dilation(small) < infarct.dilation(large)
+    assert infarct.dilation(lesion(extent=0.9, age="acute")) == 1.0
+    assert infarct.dilation(None) == 1.0
+    assert infarct.dead_share(None) == infarct.dead_share(lesion(extent=0.0)) == 0.0
+
+
+def test_the_dead_share_is_that_of_the_area_where_the_wall_is_dead_throughout() -> None:
+    """Of a whole transmural territory; segments of a level weigh alike (`groups.SURFACE`)."""
+    whole = lesion("LAD", extent=1.0, transmurality=1.0, severity=1.0)
+    assert infarct.dead_share(whole) == pytest.approx(2 * 0.06 + 2 * 0.35 / 6 + 2 * 0.06 + 0.05, abs=0.06)
+
+
 @pytest.mark.parametrize("territory", list(TERRITORIES))
 @pytest.mark.parametrize("seed", range(6))
 def test_an_infarct_stays_in_its_territory(territory: str, seed: int) -> None:

@@ -10,6 +10,11 @@ import torch
 from scipy.ndimage import binary_fill_holes
 
 from ground.errors import UsageError
+from simulation.heart import picture
+from simulation.heart.imaging import look, randomise, trabeculae
+from simulation.heart.imaging.raster import rasterise
+from simulation.heart.imaging.tissues import HEART, SURROUNDINGS
+from simulation.heart.infarct import place
 from simulation.heart.patient import DigitalHeart, pairs, simulate
 from simulation.heart.people import draw
 from simulation.heart.physiology import live
@@ -76,6 +81,22 @@ def test_a_scar_is_bright_in_late_enhancement_and_lies_in_the_wall(infarcted: Di
     assert np.isin(infarcted.labels[:, 0][scar], [2]).all()
 
 
+def test_an_acute_infarct_is_oedema_in_the_cine_and_moves_with_the_muscle() -> None:
+    made = recipe("age=acute,territory=LAD", extent=0.9, transmurality=1.0, severity=1.0)
+    hearts = live([draw(made)], 6, electrophysiology=False, steps=400)
+    systole = int(hearts.beat.end_systole[0])
+    view = picture.views(hearts, SMALL)[0]
+    raster = picture.filled(hearts, 0, view, [0, systole])
+    healthy = picture.filled(replace(hearts, infarct=place([None])), 0, view, [0, systole])
+    assert torch.equal(raster.labels, healthy.labels)
+    torch.testing.assert_close(raster.fractions.sum(3), healthy.fractions.sum(3))
+    dead, wall = (each.fractions[0, :, :, kind].sum((0, 2, 3)) for each, kind in ((raster, 5), (healthy, 1)))
+    share = dead / wall
+    assert 0.15 < float(share[0]) < 0.6
+    assert float(share[1]) == pytest.approx(float(share[0]), rel=0.25)  # some of the wall leaves the slices
+    assert float(raster.fractions[:, :, :, 4].max()) == 0  # no scar yet
+
+
 def test_dead_segments_shorten_less(infarcted: DigitalHeart) -> None:
     strain = infarcted.strain_circumferential[infarcted.end_systole]
     dead, alive = infarcted.infarcted > 0.6, infarcted.infarcted < 0.05
@@ -102,10 +123,32 @@ def test_an_unknown_parameter_is_refused_by_name() -> None:
         simulate(recipe(colour=1.0))
 
 
-def test_random_grey_values_change_pictures_and_not_labels(infarcted: DigitalHeart) -> None:
-    other = simulate(infarcted.recipe, replace(SMALL, randomise=True))
-    assert np.array_equal(other.labels, infarcted.labels)
-    assert not np.array_equal(other.images, infarcted.images)
+def test_at_random_a_recipe_still_gives_the_same_bytes() -> None:
+    small, random = (Protocol(slices=3, phases=2, size=48, spacing=3.5, randomise=r) for r in (False, True))
+    plain, first, again = (pairs([recipe("age=acute")], each) for each in (small, random, random))
+    assert np.array_equal(first.images, again.images)
+    assert np.array_equal(first.labels, again.labels)
+    assert not np.array_equal(first.images, plain.images)
+    assert not np.array_equal(first.labels, plain.labels)  # deformed, as the pictures are
+
+
+def test_at_random_labels_lie_where_the_pictures_show_the_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def black_and_white(_: object) -> look.Look:
+        heart = np.array([float("blood" in name) for name in HEART])
+        return look.Look(heart, np.zeros(len(SURROUNDINGS)), texture=0.0, coil=(0.0, 0.0), noise=0.0)
+
+    monkeypatch.setattr(randomise, "draw", black_and_white)
+    monkeypatch.setattr(trabeculae, "draw", lambda _: None)
+    monkeypatch.setattr(picture, "rasterise", lambda *given, **_: rasterise(*given, papillary=False))
+    heart = recipe("group=dilated,scanner=c")
+    made, straight = (pairs([heart], Protocol(5, 2, 96, 2.0, randomise=random)) for random in (True, False))
+    middle, same = made.place == 2, straight.place == 2  # no atria there
+    white = made.images[middle] > 550  # half of what scanner c stores of blood
+    cavity = np.isin(made.labels[middle], (1, 3))
+    assert cavity.mean() > 0.05
+    assert (white != cavity).mean() < 0.1 * cavity.mean()
+    wrong = np.isin(straight.labels[same], (1, 3))  # not deformed: what the test would catch
+    assert (white != wrong).mean() > 0.2 * cavity.mean()
 
 
 def test_slices_to_train_on_show_the_wall_at_both_phases() -> None:

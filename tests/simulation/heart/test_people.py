@@ -72,6 +72,15 @@ def test_only_an_infarct_has_a_lesion_and_a_territory() -> None:
         assert (each.lesion is not None) == (each.group == "infarct") == (each.territory != "")
 
 
+def test_a_scar_has_made_the_cavity_larger_and_a_fresh_infarct_has_not() -> None:
+    for age in ("acute", "scar"):
+        struck, spared = person(f"age={age}", 5), person(f"age={age}", 5, extent=0.0)
+        assert struck.dead > 0 == spared.dead
+        assert spared.dilation == 1
+        assert struck.measures["edv_ml"] == pytest.approx(struck.dilation * spared.measures["edv_ml"])
+        assert (struck.dilation > 1) == (age == "scar")
+
+
 def test_segments_of_the_stratum_are_those_of_the_lesion() -> None:
     somebody = person("segments=7+8")
     assert somebody.lesion is not None

@@ -26,8 +26,10 @@ def healthy() -> Hearts:
 
 @cache
 def struck() -> Hearts:
-    """One person with a large, healed LAD infarct, and the same person without."""
-    person = people("age=scar,territory=LAD", 1, 7, extent=0.9, transmurality=1.0, severity=1.0)[0]
+    """One person with a large, healed LAD infarct; the same without, as dilated, with the same vessels."""
+    given = {"extent": 0.9, "transmurality": 1.0, "severity": 1.0}
+    vessels = {"resistance": 120.0, "impedance": 6.0, "compliance": 13.0}
+    person = people("age=scar,territory=LAD", 1, 7, **given, **vessels)[0]
     return live([person, replace(person, lesion=None)], 12, steps=400)
 
 
@@ -89,10 +91,10 @@ def test_most_healthy_hearts_lie_in_published_ranges_as_pictures_show_them() -> 
     strains = [at_end_systole(hearts, each)[:, :16].mean(1) for each in hearts.motion.strains()]
     found = {
         "ejection fraction": (1 - left.amin(1) / left[:, 0], 11),
-        "circumferential strain": (strains[0], 9),
-        "longitudinal strain": (strains[1], 9),
-        # The published range is of means of studies, not of people: only the mean can be held against it.
-        "radial strain": (strains[2], 0),
+        "circumferential strain": (strains[0], 11),
+        "longitudinal strain": (strains[1], 10),
+        "radial strain": (strains[2], 11),
+        "cardiac output (L/min)": (hearts.beat.cardiac_output, 9),
     }
     for name, (values, least) in found.items():
         low, high = published[name].low, published[name].high
@@ -103,7 +105,7 @@ def test_most_healthy_hearts_lie_in_published_ranges_as_pictures_show_them() -> 
 def test_strains_of_the_motion_are_near_those_of_the_beat() -> None:
     hearts = healthy()
     given = (hearts.beat.strain_circumferential, hearts.beat.strain_longitudinal, hearts.beat.strain_radial)
-    for measured, asked, most in zip(hearts.motion.strains(), given, (0.03, 0.01, 0.03), strict=True):
+    for measured, asked, most in zip(hearts.motion.strains(), given, (0.02, 0.01, 0.03), strict=True):
         away = at_end_systole(hearts, measured - asked)[:, :16]
         assert away.mean(1).abs().max() < most  # the cavity's volume decides the mean around the ring
         assert away.abs().max() < 8 * most
@@ -129,6 +131,27 @@ def test_dead_segments_bulge_or_shorten_less_than_in_the_same_heart_without_infa
 def test_a_scar_lowers_the_ejection_fraction() -> None:
     infarcted, well = struck().beat.ejection_fraction.tolist()
     assert infarcted < well - 0.05
+
+
+def test_the_ejection_fraction_of_an_infarct_follows_from_how_much_is_dead() -> None:
+    """Fixed extents, the same person: healthy at 0, then less and less, acute or dilated."""
+    for age in ("acute", "scar"):
+        given = [people(f"age={age},territory=LAD", 1, 3, extent=e)[0] for e in (0.0, 0.4, 0.9)]
+        hearts = live(given, 10, electrophysiology=False, steps=400)
+        none, some, much = hearts.beat.ejection_fraction.tolist()
+        assert 0.5 < none < 0.68
+        assert none - 0.02 > some > much + 0.02
+
+
+def test_segments_activated_late_are_stretched_little_before_they_shorten() -> None:
+    hearts = healthy()
+    assert float(hearts.beat.strain_circumferential[:, :, :16].amax()) < 0.06
+    # What is unusual is not made up for: the same hearts with one segment later still.
+    late = torch.zeros(SEEDS, 17)
+    late[:, 4] = 60.0
+    delayed = live(hearts.people, 20, electrophysiology=False, steps=400, delay_ms=late)
+    stretched = delayed.beat.strain_circumferential[:, :, 4].amax(1)
+    assert bool((stretched > hearts.beat.strain_circumferential[:, :, 4].amax(1) + 0.02).all())
 
 
 def test_people_with_and_without_infarct_are_the_same_otherwise() -> None:

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from ground.errors import UsageError
+from simulation.heart.imaging import signal
 from simulation.heart.imaging.signal import bssfp, cine_signals, inversion_recovery, late_signals, null_time
 from simulation.heart.imaging.tissues import HEART, SURROUNDINGS, TISSUES, at
 
-PROTOCOLS = [(1.5, 60.0, 3.2, 1.6), (1.5, 50.0, 3.6, 1.6), (3.0, 45.0, 3.0, 1.45)]
+PROTOCOLS = [(1.5, 60.0, 3.2, 1.6), (1.5, 45.0, 3.6, 1.6), (3.0, 45.0, 3.0, 1.45)]
 
 
 def number(value):
@@ -96,9 +97,10 @@ def test_lung_and_air_are_dark(protocol):
     assert values["air"] == 0
 
 
-def test_oedema_is_brighter_than_myocardium_in_a_cine():
-    values = signals(("myocardium", "oedema"), PROTOCOLS[0])
-    assert values["oedema"] > values["myocardium"]
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_oedema_is_a_fifth_brighter_than_myocardium_in_a_cine(protocol):
+    values = signals(("myocardium", "oedema"), protocol)
+    assert values["oedema"] / values["myocardium"] == pytest.approx(1.19, abs=0.01)
 
 
 def test_null_time_nulls():
@@ -118,9 +120,16 @@ def test_inversion_recovery_begins_inverted_and_recovers():
 
 
 def test_late_enhancement_shows_scar_then_blood_and_no_myocardium():
-    names = ("scar", "lv_blood", "oedema", "myocardium")
-    scar, blood, oedema, myocardium = late_signals(names, 1.5, 1600.0, 1.5)
-    assert scar > blood > oedema > 1e6 * myocardium
+    names = ("scar", "lv_blood", "fat", "myocardium")
+    scar, blood, fat, myocardium = late_signals(names, 1.5, 1600.0, 1.5)
+    assert scar > 1.4 * blood
+    assert blood > 5 * fat > 1e6 * myocardium
+
+
+def test_fat_that_is_not_suppressed_is_brighter_than_blood(monkeypatch):
+    monkeypatch.setattr(signal, "FAT_LEFT", 1.0)
+    blood, fat = late_signals(("lv_blood", "fat"), 1.5, 1600.0, 1.5)
+    assert fat > blood
 
 
 def test_a_wrong_inversion_time_leaves_myocardium_visible():
