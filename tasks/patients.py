@@ -76,6 +76,11 @@ class PooledPatients:
         ).reshape(-1, 2)
 
     @property
+    def groups(self) -> tuple[Patients, ...]:
+        """The patients of each hospital, in the order given."""
+        return self._groups
+
+    @property
     def set_aside(self) -> Mapping[str, int]:
         """The reasons of all groups, added up."""
         total: Counter[str] = Counter()

@@ -61,8 +61,10 @@ def find(name: str, version: int | None = None) -> Task:
 def _load() -> tuple[dict[str, Task], dict[str, Broken]]:
     """The tasks that can be run here and those that cannot be loaded, each by name."""
     from tasks.heart_disease.task import COMPLETE, FULL
+    from tasks.infarct.task import INFARCT
+    from tasks.ventricle_segmentation.task import TASK as SEGMENTATION
 
-    tasks, failed = [COMPLETE, FULL], []
+    tasks, failed = [COMPLETE, FULL, INFARCT, SEGMENTATION], []
     for entry in entry_points(group=GROUP):
         try:
             task = entry.load()

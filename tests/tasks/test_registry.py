@@ -133,7 +133,7 @@ def test_a_broken_package_cannot_hide_a_task_that_works(install: Install) -> Non
 def test_a_broken_package_is_told_of_where_a_task_is_not_found(install: Install) -> None:
     """The name of an entry point need not be that of its task."""
     install("broken_task", "TASK = 1 / 0\n")
-    with pytest.raises(TaskError, match=r"installed are heart-disease, heart-disease-full; broken are mine$"):
+    with pytest.raises(TaskError, match=r"installed are heart-disease, .*; broken are mine$"):
         find("zzz")
 
 

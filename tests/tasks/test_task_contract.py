@@ -23,6 +23,7 @@ from tasks.patients import Indices, Patients
 from tasks.registry import installed
 
 COUNT = 60
+SLOW = {"ventricle-segmentation": 2}  # simulators that make images: fewer patients, of one stratum where many
 VALUE = "87654321"
 
 
@@ -34,14 +35,25 @@ every_task = of(installed().values())
 every_task_with_a_simulator = of(task for task in installed().values() if task.strata)
 
 
+def count(task: Task) -> int:
+    return SLOW.get(task.name, COUNT)
+
+
+def strata(task: Task) -> tuple[str, ...]:
+    """Those that are tried one by one."""
+    return task.strata[:1] if task.name in SLOW else task.strata
+
+
 @cache
 def recipes(task: Task, stratum: str | None = None) -> list[Recipe]:
-    return task.recipes(stratum or task.strata[0], COUNT, 5)
+    return task.recipes(stratum or task.strata[0], count(task), 5)
 
 
 @cache
 def digital(task: Task) -> Patients:
-    return task.simulate(recipes(task))
+    """Some of every stratum: in one alone everybody may have the same diagnosis."""
+    share = max(1, count(task) // len(task.strata))
+    return task.simulate([each for name in task.strata for each in recipes(task, name)[:share]])
 
 
 def everybody(patients: Patients) -> Indices:
@@ -94,22 +106,22 @@ def test_a_task_without_a_simulator_asks_for_real_data() -> None:
 @every_task_with_a_simulator
 def test_there_are_as_many_recipes_of_each_stratum_as_asked_for(task: Task) -> None:
     for stratum in task.strata:
-        assert len(recipes(task, stratum)) == COUNT
+        assert len(recipes(task, stratum)) == count(task)
 
 
 @every_task_with_a_simulator
 def test_the_same_request_gives_the_same_recipes_and_the_same_patients(task: Task) -> None:
-    for stratum in task.strata:
-        again = task.recipes(stratum, COUNT, 5)
+    for stratum in strata(task):
+        again = task.recipes(stratum, count(task), 5)
         assert again == recipes(task, stratum)
-        assert task.recipes(stratum, COUNT, 6) != again
+        assert task.recipes(stratum, count(task), 6) != again
         first, second = batch(task.simulate(recipes(task, stratum))), batch(task.simulate(again))
         torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 @every_task_with_a_simulator
 def test_exported_patients_are_found_and_read_back_as_they_were(task: Task, tmp_path: Path) -> None:
-    paths = {name: task.export(recipes(task, name), f"{name}-export", tmp_path) for name in task.strata}
+    paths = {name: task.export(recipes(task, name), f"{name}-export", tmp_path) for name in strata(task)}
     found = task.hospitals(tmp_path)
     assert dict(found) == {f"{name}-export": path for name, path in paths.items()}
     for name, path in paths.items():
@@ -158,6 +170,7 @@ def test_every_patient_has_one_finite_output_and_one_finite_loss(task: Task) -> 
 @pytest.mark.parametrize("changed", [0, 7, 29])
 def test_another_patient_changes_her_own_loss_alone(task: Task, changed: int) -> None:
     inputs, targets = batch(digital(task))
+    changed %= len(inputs)
     before = losses(task, inputs, targets)
     inputs[changed] = -inputs[changed] + 0.5
     after = losses(task, inputs, targets)
