@@ -13,7 +13,8 @@ import argparse
 import statistics
 from pathlib import Path
 
-from deploy.compare import Plan, run_arm
+from deploy.arms import Plan
+from deploy.compare import run_arm
 from deploy.federation import Machine, hospitals_in
 from server.report.result import mean
 from tasks.registry import find

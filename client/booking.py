@@ -38,7 +38,8 @@ class Booking:
                     f"patients are asked for: set one with --account {self.account}"
                 )
         per_round = Event(1.0, 0.0) if plan is None else plan.step_event(plan.steps // study.rounds)
-        cost = Accountant((replace(per_round, times=study.rounds),)) if plan is None else plan.cost()
+        releases = study.rounds + int(study.fills)  # the count of strata is one more
+        cost = Accountant((replace(per_round, times=releases),)) if plan is None else plan.cost()
         self.ledger.check(self.account, study.digest, cost, rounds=study.rounds, per_round=per_round)
 
     def reserve(self, study: Study, number: int, event: Event | None) -> None:

@@ -20,6 +20,7 @@ from ground.files import locked
 from tasks.contract import Task
 from tasks.patients import Patients, PooledPatients
 from tasks.registry import find
+from tasks.study import Label
 
 # Flower's simulation tells a node only its number: this variable then names a folder with the settings of
 # hospital N in N.json.
@@ -127,11 +128,25 @@ class Cohort:
     quarantined: int
 
 
-@lru_cache(maxsize=256)
-def cohort(task_name: str, sources: tuple[str, ...]) -> Cohort:
-    """Read and split the patients once a process; several sources are pooled after their own splits."""
+def cohort(task_name: str, sources: tuple[str, ...], labels: tuple[Label, ...] = ()) -> Cohort:
+    """Read and split the patients once a process; several sources are pooled after their own splits.
+
+    `labels` are a study's: which number stands for which structure where images are labelled.
+    """
+    return _cohort(task_name, sources, labels)
+
+
+def everybody(task_name: str, sources: tuple[str, ...], labels: tuple[Label, ...] = ()) -> Patients:
+    """All patients of a hospital in the order of its data, however few: for a model that is only tested."""
     task = find(task_name)
-    parts = [_split(task, Path(source)) for source in sources]
+    parts = [_read(task, Path(source), labels) for source in sources]
+    return parts[0] if len(parts) == 1 else PooledPatients(parts)
+
+
+@lru_cache(maxsize=256)
+def _cohort(task_name: str, sources: tuple[str, ...], labels: tuple[Label, ...]) -> Cohort:
+    task = find(task_name)
+    parts = [_split(task, Path(source), labels) for source in sources]
     if len(parts) == 1:
         return parts[0]
     return Cohort(
@@ -141,11 +156,19 @@ def cohort(task_name: str, sources: tuple[str, ...]) -> Cohort:
     )
 
 
-def _split(task: Task, source: Path) -> Cohort:
-    patients = task.read(source)
+def _split(task: Task, source: Path, labels: tuple[Label, ...]) -> Cohort:
+    patients = _read(task, source, labels)
     training, test = task.split(patients)
     for chosen, purpose in ((training, "to learn from"), (test, "to test on")):
         if np.size(chosen) == 0:
             raise UsageError(f"{source}: no patient {purpose}: add patients, or leave this hospital out")
     quarantined = sum(patients.set_aside.values())
     return Cohort(patients.subset(training), patients.subset(test), quarantined)
+
+
+def _read(task: Task, source: Path, labels: tuple[Label, ...]) -> Patients:
+    if not labels:
+        return task.read(source)
+    if task.read_labelled is None:
+        raise UsageError(f"task {task.name} reads no labelled images: leave the labels out")
+    return task.read_labelled(source, dict(labels))

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 
 from client import booking, gate, secure
+from client.filling import filling
 from client.hospital import Cohort, Settings, cohort
 from client.memory import Memory, Store
 from client.secure import Masking
@@ -19,10 +20,10 @@ from privacy.plan import PrivacyPlan
 from privacy.randomness import Stream, secret_key, seeded_key
 from privacy.secagg import Encoding, HospitalSide
 from tasks.contract import Task
+from tasks.gap import count_for
 from tasks.learners import learner_for
 from tasks.learners.contract import Contribution, Learner, Visit
 from tasks.learners.model import evaluate
-from tasks.learners.statistics import count_of_patients
 from tasks.messages import Instruction, Reply
 from tasks.registry import find
 from tasks.study import Study, parse
@@ -50,10 +51,10 @@ class Asked:
 
     @property
     def contributes(self) -> bool:
-        """Whether the answer holds a contribution: a count is one where noise was planned for it."""
+        """Whether the answer holds a contribution: a count is one where something is made of it."""
         counted = "count" if self.study.secure else "enrol"
         phase = self.instruction.phase
-        return phase == "train" or (phase == counted and self.plan is not None)
+        return phase == "train" or (phase == counted and (self.plan is not None or self.study.fills))
 
     @property
     def event(self) -> Event | None:
@@ -152,7 +153,7 @@ def _reply(asked: Asked) -> Reply:
 def _visited(asked: Asked, masking: Masking | None) -> tuple[Reply, Memory]:
     """The reply for which patients are read, and what is kept."""
     instruction, memory = asked.instruction, asked.memory
-    patients = cohort(asked.task.name, asked.settings.sources)
+    patients = cohort(asked.task.name, asked.settings.sources, asked.study.labels)
     count = len(patients.training) + len(patients.test)
     reply = replace(_reply(asked), patients=count, quarantined=patients.quarantined)
     learner = learner_for(asked.task, asked.study)
@@ -191,8 +192,9 @@ def _masked(
         secure.check_fit(contribution, asked.plan, encoding, masking.roster.fewest)
     shown = asked.settings.discloses or asked.settings.sums_metrics
     metrics = reply.metrics if shown else dict.fromkeys(reply.metrics, math.nan)
-    # Only a task's own learner may still need the vector that it gave.
-    words = secure.words_of(contribution, metrics, encoding, overwrite=asked.task.learner is None)
+    # A task's own learner may still need the vector that it gave, wherever it keeps it.
+    spare = asked.task.learner is None and secure.spare(contribution, memory.arrays)
+    words = secure.words_of(contribution, metrics, encoding, overwrite=spare)
     side, said = secure.mask(masking, words, asked.settings)
     return replace(reply, vector=words, secure=said, summed=tuple(sorted(reply.metrics))), replace(
         memory, secure=side
@@ -230,7 +232,10 @@ def _contribute(
         box=math.inf if encoding is None else encoding.box,
         done=max(0, instruction.round - 1) / study.rounds,
     )
-    return (count_of_patients() if asked.counting else learner).contribute(visit)
+    if asked.counting:
+        return count_for(asked.task, study).contribute(visit)
+    digital = filling(asked.task, study, settings.name, instruction.published, instruction.round)
+    return learner.contribute(replace(visit, digital=digital))
 
 
 def _spend(

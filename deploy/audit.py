@@ -19,6 +19,8 @@ from client.audit.canaries import CANARIES, CONFIDENCE, one_run
 from client.audit.inversion import DRAWS, Inverted, reconstruct, victims_of
 from client.audit.membership import SHADOWS, Inferred, infer
 from client.audit.rehearsal import Hospitals, Terms
+from client.evaluation import load_model
+from client.gallery import galleries
 from client.hospital import Settings, cohort
 from deploy import origin
 from deploy.federation import Machine
@@ -29,7 +31,8 @@ from privacy.audit.membership import largest_auc
 from server.events import Event
 from server.report.audit import CANNOT_SHOW, findings
 from server.report.card import with_audit
-from server.report.page import page
+from server.report.page import Shown, page
+from tasks.registry import find
 from tasks.study import Study
 
 RUNS = 20
@@ -93,9 +96,19 @@ def audit(
     written = Audited({**result, "audit": audited}, with_audit(card, audited), audited)
     write_atomically(out / "audit.json", to_json(audited), READABLE)
     write_atomically(out / "privacy.json", to_json(written.card), READABLE)
-    write_atomically(out / "report.html", page(written.result, written.card), READABLE)
+    write_atomically(
+        out / "report.html", page(written.result, written.card, _shown(study, hospitals, out)), READABLE
+    )
     write_atomically(out / "result.json", to_json(written.result), READABLE)
     return written
+
+
+def _shown(study: Study, hospitals: Sequence[Settings], out: Path) -> Shown:
+    """The pictures of the study's report, made again from its model."""
+    task = find(study.task, study.task_version)
+    if task.gallery is None:
+        return {}
+    return {"": galleries(task, load_model(out / "model.safetensors", task), hospitals, study.labels)}
 
 
 def attack(
@@ -112,7 +125,7 @@ def attack(
     terms = Terms.of(study, study.seed)
     if not terms.learns_by_gradients():
         raise UsageError(f"task {study.task} does not learn by gradients: these attacks are on gradients")
-    patients = {each.name: cohort(study.task, each.sources).training for each in hospitals}
+    patients = {each.name: cohort(study.task, each.sources, study.labels).training for each in hospitals}
     skipped: list[str] = []
     plan = terms.plan
     measured: Values = {

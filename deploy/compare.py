@@ -9,38 +9,22 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from client.evaluation import metrics_by_hospital
 from client.hospital import Settings
+from deploy.arms import Plan, Who
 from deploy.federation import Machine, Outcome, federate, pooled
-from ground.errors import UsageError
-from server.events import Event
+from ground.arrays import Array
+from server.events import Event, Preparing
 from server.report.result import Metrics, mean, plain, worst
+from tasks.gap import check
+from tasks.learners.digital_start import digital_start
 from tasks.registry import find
-from tasks.study import StrategyName, Study
 
-Who = Literal["alone", "together", "pooled"]
 Watch = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One arm before it is run.
-
-    Attributes:
-        key: its name in result.json.
-        label: for a person.
-        study: what is run.
-        who: each hospital alone, all together, or all as one.
-
-    """
-
-    key: str
-    label: str
-    study: Study
-    who: Who
+Watching = Callable[[Plan], Watch | None]
 
 
 @dataclass(frozen=True)
@@ -50,9 +34,10 @@ class Arm:
     Attributes:
         plan: what was run.
         by_seed: for each seed, hospital -> metric -> value on that hospital's test patients.
-        outcome: the first seed's; None where each hospital was alone.
-        curve: for each evaluation of the first seed, (rounds done, mean metrics); empty where pooled.
-        epsilon: what it cost a patient; None without privacy.
+        outcome: the first seed's; None where each hospital was alone, or none took part.
+        curve: for each evaluation of the first seed, (rounds done, mean metrics); empty where none was made
+            in rounds.
+        epsilon: what it cost a patient; None without privacy, 0 where no patient was learned from.
 
     """
 
@@ -82,32 +67,26 @@ class Arm:
         }
 
 
-def plans(
-    study: Study, epsilons: Sequence[float] = (), strategies: Sequence[StrategyName] = ()
-) -> list[Plan]:
-    """The arms of a comparison: the design's four, one more for each other ε, two for each other strategy.
+def run_arms(
+    arms: Sequence[Plan],
+    hospitals: Sequence[Settings],
+    machine: Machine,
+    seeds: int,
+    watching: Watching = lambda _: None,
+) -> list[Arm]:
+    """Run all arms; two that are the same study over the same hospitals are run once.
 
-    Raises UsageError for a study without privacy, whose DP arm would be empty.
+    `watching` is asked for the watcher of each that is run. Raises LaennecError where one cannot be run,
+    before the first is, where that can be known.
     """
-    if study.privacy is None:
-        raise UsageError(f"study {study.name} has no [privacy] table: compare needs one for its DP arm")
-    free, epsilon = study.without_privacy(), study.privacy.epsilon
-    arms = [
-        Plan("own", "own hospital", free, "alone"),
-        Plan("federated", "federated", free, "together"),
-        Plan("federated_dp", f"federated + DP ε={epsilon:g}", study, "together"),
-    ]
-    for other in dict.fromkeys(epsilons):
-        if other != epsilon:
-            label = f"federated + DP ε={other:g}"
-            arms.append(Plan(f"federated_dp_{other:g}", label, study.with_epsilon(other), "together"))
-    for strategy in dict.fromkeys(strategies):
-        if strategy != study.training.strategy:
-            arms.append(Plan(f"federated_{strategy}", strategy, free.with_strategy(strategy), "together"))
-            if strategy != "scaffold" or study.privacy.noise == "local":
-                label, private = f"{strategy} + DP ε={epsilon:g}", study.with_strategy(strategy)
-                arms.append(Plan(f"federated_dp_{strategy}", label, private, "together"))
-    return [*arms, Plan("pooled", "pooled", free, "pooled")]
+    for plan in arms:
+        check(find(plan.study.task, plan.study.task_version), plan.study)
+    run: dict[tuple[str, Who], Arm] = {}
+    for plan in arms:
+        what = (plan.study.digest, plan.who)
+        if what not in run:
+            run[what] = run_arm(plan, hospitals, machine, seeds, watching(plan))
+    return [replace(run[plan.study.digest, plan.who], plan=plan) for plan in arms]
 
 
 def run_arm(
@@ -118,6 +97,8 @@ def run_arm(
         return _alone(plan, [_together(plan, [each], machine, seeds, watch) for each in hospitals])
     if plan.who == "pooled":
         return _pooled(plan, hospitals, machine, seeds, watch)
+    if plan.who == "nobody":
+        return _digital(plan, hospitals, seeds, watch)
     return _together(plan, hospitals, machine, seeds, watch)
 
 
@@ -154,13 +135,67 @@ def _pooled(
     plan: Plan, hospitals: Sequence[Settings], machine: Machine, seeds: int, watch: Watch | None
 ) -> Arm:
     """One model from everybody's training patients, tested at each hospital."""
-    task = find(plan.study.task, plan.study.task_version)
     everybody = [pooled(hospitals)]
     studies = [plan.study.with_seed(plan.study.seed + number) for number in range(seeds)]
     outcomes = [federate(study, everybody, machine, watch=watch) for study in studies]
     models = [outcome.progress.state.model for outcome in outcomes]
-    by_seed = tuple(metrics_by_hospital(task, model, hospitals) for model in models)
-    return Arm(plan, by_seed, outcomes[0])
+    return Arm(plan, _at_each(plan, models, hospitals), outcomes[0])
+
+
+def _digital(plan: Plan, hospitals: Sequence[Settings], seeds: int, watch: Watch | None) -> Arm:
+    """The digital start as it is, tested at each hospital: it never learned from a real patient."""
+    task, synthetic = find(plan.study.task, plan.study.task_version), plan.study.synthetic
+    if synthetic is None:
+        raise ValueError("the digital arm of a comparison is of a study with digital patients")
+    total = synthetic.patients + synthetic.start_steps
+    models = []
+    for number in range(seeds):
+
+        def prepares(done: int, _: int, before: int = number * total) -> None:
+            if watch is not None:
+                watch(Preparing(before + done, seeds * total))
+
+        models.append(digital_start(task, plan.study.with_seed(plan.study.seed + number), prepares))
+        prepares(total, total)  # another arm may have made it already
+    return Arm(plan, _at_each(plan, models, hospitals), epsilon=0.0)
+
+
+def _at_each(
+    plan: Plan, models: Sequence[Array], hospitals: Sequence[Settings]
+) -> tuple[Mapping[str, Metrics], ...]:
+    """Each seed's model on each hospital's test patients."""
+    task = find(plan.study.task, plan.study.task_version)
+    return tuple(metrics_by_hospital(task, each, hospitals, labels=plan.study.labels) for each in models)
+
+
+def epsilon_curve(arms: Sequence[Arm], headline: str) -> dict[str, Any] | None:
+    """The headline against ε, one line a way of learning; None where no way was run at two or more ε."""
+    ways: dict[str, list[Arm]] = {}
+    for arm in arms:
+        if arm.plan.who == "together":
+            ways.setdefault(arm.plan.way, []).append(arm)
+    lines = [line for way, each in ways.items() if (line := _line(way, each, headline)) is not None]
+    if not lines:
+        return None
+    digital = next((_point(arm, headline) for arm in arms if arm.plan.who == "nobody"), None)
+    return {"headline": headline, "ways": lines, "digital": digital}
+
+
+def _line(way: str, arms: Sequence[Arm], headline: str) -> dict[str, Any] | None:
+    points, free = [], None
+    for arm in arms:
+        if arm.plan.study.privacy is None:
+            free = _point(arm, headline)
+        else:
+            points.append({"epsilon": arm.plan.study.privacy.epsilon, **_point(arm, headline)})
+    points.sort(key=lambda point: float(str(point["epsilon"])))
+    return {"label": way, "points": points, "without_privacy": free} if len(points) > 1 else None
+
+
+def _point(arm: Arm, headline: str) -> dict[str, float | str | None]:
+    values = arm.to_dict(headline)
+    seeds = values["mean"][headline], values["sd_over_seeds"][headline]
+    return {"arm": arm.plan.key, "label": arm.plan.label, "mean": seeds[0], "sd": seeds[1]}
 
 
 def _deviation(values: Sequence[float]) -> float:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from safetensors.numpy import save
 
+from client.gallery import galleries
 from client.hospital import Settings
 from deploy import origin
-from deploy.compare import Arm
+from deploy.arms import described
+from deploy.compare import Arm, epsilon_curve
 from deploy.federation import Machine, Outcome, federate
 from ground.errors import UsageError
 from ground.files import locked, write_atomically
 from server import checkpoint
 from server.events import Event
 from server.report.card import privacy_card
-from server.report.page import page
+from server.report.epsilon import epsilon_picture
+from server.report.page import Shown, page
 from server.report.result import result
+from tasks.contract import Picture
 from tasks.learners.model import model_from
 from tasks.registry import find
 from tasks.study import Study
@@ -76,7 +81,7 @@ def _run(
     settled = [replace(each, home=out / HOSPITALS / each.name) for each in hospitals]
     outcome = federate(study, settled, machine, state, watch)
     finished = describe(outcome)
-    write_files(finished, out)
+    write_files(finished, out, {"": pictures(outcome, hospitals)})
     (state / origin.FILE).replace(out / HOSPITALS / origin.FILE)  # of which data the result is
     shutil.rmtree(state)
     _forget(study, out)
@@ -110,16 +115,36 @@ def resumes_at(study: Study, out: Path) -> int | None:
     return progress.round
 
 
-def write_comparison(arms: Sequence[Arm], out: Path) -> Run:
-    """The files of a comparison: those of its DP arm, with all arms in the result and the report."""
-    private = next(arm.outcome for arm in arms if arm.plan.key == "federated_dp")
-    if private is None:
-        raise ValueError("the DP arm of a comparison is a federation, and has an outcome")
-    finished = describe(private)
+def write_comparison(arms: Sequence[Arm], out: Path, hospitals: Sequence[Settings] = ()) -> Run:
+    """The files of a comparison: those of its DP arm, with all arms in the result and the report.
+
+    Where that arm was not run they are of the first that was federated. Of it and of the plain federated one
+    the report shows what they do for patients of those `hospitals` that disclose.
+    """
+    plan = described([arm.plan for arm in arms])
+    by_key = {arm.plan.key: arm for arm in arms}
+    outcome = None if plan is None else by_key[plan.key].outcome
+    if plan is None or outcome is None:
+        raise ValueError("a comparison without any federated arm has no model to describe")
+    finished = describe(outcome)
     headline = str(finished.result["headline"])
+    finished.result["described"] = plan.key
     finished.result["arms"] = {arm.plan.key: arm.to_dict(headline) for arm in arms}
-    write_files(finished, out)
+    curve = epsilon_curve(arms, headline)
+    if curve is not None:
+        finished.result["epsilon_curve"] = curve
+    shown = {}
+    for key in dict.fromkeys((plan.key, "federated")):
+        if key in by_key and (model := by_key[key].outcome) is not None:
+            shown[by_key[key].plan.label] = pictures(model, hospitals)
+    write_files(finished, out, shown)
     return finished
+
+
+def pictures(outcome: Outcome, hospitals: Sequence[Settings]) -> Mapping[str, Sequence[Picture]]:
+    """Hospital -> its best, median and worst test patient under the shared model, where it discloses."""
+    study = outcome.study
+    return galleries(find(study.task), outcome.progress.state.model, hospitals, study.labels)
 
 
 def describe(outcome: Outcome) -> Run:
@@ -138,13 +163,20 @@ def describe(outcome: Outcome) -> Run:
     return Run(outcome, values, card)
 
 
-def write_files(finished: Run, out: Path) -> None:
-    """result.json, report.html, model.safetensors, privacy.json and study.toml, each whole or not at all."""
+def write_files(finished: Run, out: Path, shown: Shown = MappingProxyType({})) -> None:
+    """result.json, report.html, model.safetensors, privacy.json and study.toml, each whole or not at all.
+
+    Where the result has an ε curve, epsilon-curve.svg too. What is `shown` of patients goes into the report
+    alone.
+    """
     study = finished.outcome.study
     write_atomically(out / "study.toml", study.to_toml(), READABLE)
     write_atomically(out / "model.safetensors", model_file(finished.outcome), READABLE)
     write_atomically(out / "privacy.json", to_json(finished.card), READABLE)
-    write_atomically(out / "report.html", page(finished.result, finished.card), READABLE)
+    if "epsilon_curve" in finished.result:
+        curve = epsilon_picture(finished.result["epsilon_curve"])
+        write_atomically(out / "epsilon-curve.svg", curve + "\n", READABLE)
+    write_atomically(out / "report.html", page(finished.result, finished.card, shown), READABLE)
     write_atomically(out / "result.json", to_json(finished.result), READABLE)
 
 

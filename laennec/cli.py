@@ -16,12 +16,13 @@ from rich.markup import escape
 from ground.errors import LaennecError, UsageError
 from laennec import screen
 from laennec.audit_cli import audit
+from laennec.evaluate_cli import evaluate
 from laennec.hospital_cli import hospital
 from laennec.patients_cli import patients
 
 if TYPE_CHECKING:
     from client.hospital import Settings
-    from deploy.compare import Plan
+    from deploy.arms import Plan
     from deploy.federation import Machine
     from tasks.study import Study
 
@@ -97,7 +98,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """A whole federation on this machine: four digital hospitals, four ways of learning, a report."""
-    from deploy.compare import plans
+    from deploy.arms import plans
     from deploy.demo import prepare
 
     _check_folder(out)
@@ -123,7 +124,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a study over hospitals on this machine. An interrupted run goes on where it stopped."""
-    from deploy.run import resumes_at
+    from deploy.run import STATE, resumes_at
     from deploy.run import run as run_study
 
     machine = _machine(engine, workers, secret_noise=secret_noise)
@@ -139,7 +140,9 @@ def run(
         try:
             finished = run_study(terms, nodes, machine, out, watch)
         except KeyboardInterrupt:
-            screen.err.print("Interrupted: the same command goes on from here.")
+            begun = (out / STATE).exists() and resumes_at(terms, out) is not None
+            how = "goes on from here" if begun else "begins again, as no round was asked for yet"
+            screen.err.print(f"Interrupted: the same command {how}.")
             raise typer.Exit(130) from None
     if json:
         screen.print_json(finished.result)
@@ -166,42 +169,22 @@ def compare(
     strategy: Annotated[
         list[StrategyOption] | None, typer.Option(help="Arms under another strategy too. Repeatable.")
     ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this arm, by its name in result.json. Repeatable.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Own hospital | federated | federated + DP | pooled, side by side on the same test patients."""
-    from deploy.compare import plans
+    from deploy.arms import chosen, plans
 
     machine = _machine(engine, workers)
     terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=False)
     arms = plans(terms, epsilon or [], [each.value for each in strategy or []])
-    _compare(terms, nodes, out, machine, arms, seeds, json=json)
+    _compare(terms, nodes, out, machine, chosen(arms, arm or []), seeds, json=json)
 
 
-@app.command()
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model.safetensors.", show_default=False)],
-    task: Annotated[str, typer.Option(help="The task that it was trained for.", show_default=False)],
-    data: Annotated[Path, typer.Option(help="Folder of the hospitals' data.", show_default=False)],
-    test_only: Annotated[
-        bool, typer.Option("--test-only", help="Only the task's test patients: for data it was trained on.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """A trained model on data of your own. Nothing is trained, nothing leaves this machine."""
-    from client.evaluation import load_model, metrics_by_hospital
-    from deploy.federation import hospitals_in
-    from server.report.result import plain
-    from tasks.registry import find
-
-    found = find(task)
-    nodes = hospitals_in(task, data, None, secret_noise=False)
-    metrics = metrics_by_hospital(found, load_model(model, found), nodes, everybody=not test_only)
-    values = {name: plain(each) for name, each in metrics.items()}
-    if json:
-        screen.print_json({"task": task, "model": str(model), "test_only": test_only, "hospitals": values})
-        return
-    whom = "test patients" if test_only else "all patients"
-    screen.out.print(screen.hospitals_table(f"{task}: {model.name} on {whom}", values))
+app.command()(evaluate)
 
 
 @app.command()
@@ -273,16 +256,23 @@ def _compare(
     json: bool,
 ) -> None:
     """Run the arms with a bar each, write the files, print the table."""
-    from deploy.compare import run_arm
+    from deploy.compare import Watch, run_arms
     from deploy.run import write_comparison
 
-    finished = []
     with screen.rounds(quiet=json) as follow:
-        for plan in arms:
+
+        def watching(plan: Plan) -> Watch:
+            if plan.who == "nobody":
+                return follow(plan.label, 1, unit="steps")
             federations = seeds * (len(nodes) if plan.who == "alone" else 1)
-            watch = follow(plan.label, study.rounds * federations)
-            finished.append(run_arm(plan, nodes, machine, seeds, watch))
-    written = write_comparison(finished, out)
+            return follow(plan.label, study.rounds * federations)
+
+        try:
+            finished = run_arms(arms, nodes, machine, seeds, watching)
+        except KeyboardInterrupt:
+            screen.err.print("Interrupted: a comparison begins again; --arm runs some of its arms alone.")
+            raise typer.Exit(130) from None
+        written = write_comparison(finished, out, nodes)
     if json:
         screen.print_json(written.result)
         return

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 class Follow(Protocol):
     """Starts a bar for so many rounds, some of them done already, and gives what moves it."""
 
-    def __call__(self, label: str, total: int, done: int = 0) -> Callable[[Event], None]:
-        """The watcher of that study's events."""
+    def __call__(
+        self, label: str, total: int, done: int = 0, unit: str = "rounds"
+    ) -> Callable[[Event], None]:
+        """The watcher of that study's events; in another unit than rounds, of its digital start alone."""
 
 
 Column = tuple[str, Sequence[str]]  # the heading, and a cell for each row
@@ -80,20 +82,23 @@ def rounds(*, quiet: bool) -> Iterator[Follow]:
         TextColumn("{task.description:<26}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("rounds"),
+        TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=err, disable=quiet) as bars:
 
-        def follow(label: str, total: int, done: int = 0) -> Callable[[Event], None]:
-            bar = bars.add_task(label, total=total, completed=done, note="")
+        def follow(label: str, total: int, done: int = 0, unit: str = "rounds") -> Callable[[Event], None]:
+            bar = bars.add_task(label, total=total, completed=done, note="", unit=unit)
             seen = done + 1 if done else 0
 
             def watch(event: Event) -> None:
-                from server.events import Advanced
+                from server.events import Advanced, Preparing
 
                 nonlocal seen
+                if unit != "rounds" and isinstance(event, Preparing):
+                    bars.update(bar, completed=event.done, total=event.total)
+                    return
                 bars.update(bar, note=_note(event))
                 if isinstance(event, Advanced):
                     # An evaluation of the model after a round; the one before the first is not a round, and
@@ -167,6 +172,24 @@ def hospitals_table(
     names = list(next(iter(metrics.values()), {}))
     columns = [(name, [number(values[name]) for values in metrics.values()]) for name in names]
     return _titled(title, _tables(("hospital", list(metrics)), columns, width or out.width))
+
+
+def patients_table(
+    title: str, patients: Sequence[Mapping[str, float | None]], headline: str, width: int | None = None
+) -> Group:
+    """One row a patient, by number; then the mean of those who have the value, and the worst by headline."""
+    names = list(patients[0])
+    known = [each for each in patients if each[headline] is not None]
+    worst = min(known, key=lambda each: each[headline] or 0.0, default=None)
+    columns = []
+    for name in names:
+        values = [each[name] for each in patients]
+        defined = [value for value in values if value is not None]
+        mean = sum(defined) / len(defined) if defined else None
+        end = [number(mean), number(None if worst is None else worst[name])]
+        columns.append((name, [*map(number, values), *end]))
+    rows = [*(str(place + 1) for place in range(len(patients))), "mean", f"worst {headline}"]
+    return _titled(title, _tables(("patient", rows), columns, width or out.width))
 
 
 def _deviation(value: float | None) -> str:

@@ -37,7 +37,8 @@ class PrivacyPlan:
         steps: noisy gradient releases over the whole study.
         noise: "local", each hospital adds all of it; "distributed", the sum carries it.
         noise_multiplier: standard deviation of a gradient sum's noise, in units of the clip.
-        count_noise_multiplier: standard deviation of the noise of the one count of patients.
+        count_noise_multiplier: standard deviation of the noise of the one count of patients, or of each
+            number where those of every stratum are counted.
 
     """
 
@@ -60,19 +61,30 @@ class PrivacyPlan:
         steps: int,
         noise: Noise,
         secure: bool = False,
+        count_epsilon: float | None = None,
     ) -> PrivacyPlan:
         """The plan with the least noise whose whole cost stays within (ε, δ), by PLD.
 
-        For a secure sum within (ε, 99 % of δ), since its noise is only nearly Gaussian.
+        For a secure sum within (ε, 99 % of δ), since its noise is only nearly Gaussian. The count costs
+        `count_epsilon` by itself where that is given, and the steps get what it leaves. Raises PrivacyError
+        where it leaves nothing.
         """
         if secure:
             delta *= 1.0 - LATTICE_SHARE
-        count = _least_noise(epsilon, delta, 1.0, 1, None) / COUNT_SHARE**0.5
+        if count_epsilon is None:
+            count = _least_noise(epsilon, delta, 1.0, 1, None) / COUNT_SHARE**0.5
+        elif count_epsilon < epsilon:
+            count = _least_noise(count_epsilon, delta, 1.0, 1, None)
+        else:
+            raise PrivacyError(
+                f"counting at epsilon {count_epsilon:g} leaves nothing of epsilon {epsilon:g} to learn with: "
+                "lower it"
+            )
         multiplier = _least_noise(epsilon, delta, sampling_rate, steps, count)
         return PrivacyPlan(epsilon, delta, clip, sampling_rate, steps, noise, multiplier, count)
 
     def count_event(self) -> Event:
-        """The release of the number of patients: each patient counts one."""
+        """The release of the number of patients, or of those of each stratum: each patient counts one."""
         return Event(1.0, self.count_noise_multiplier)
 
     def step_event(self, steps: int) -> Event:
@@ -83,17 +95,17 @@ class PrivacyPlan:
         """The history of a study that was run to its end."""
         return Accountant().spend(self.count_event()).spend(self.step_event(self.steps))
 
-    def epsilon_against_a_participant(self, hospitals: int) -> float:
+    def epsilon_against_a_participant(self, hospitals: int, together: int = 1) -> float:
         """ε towards another hospital of the study, which can subtract its own share of distributed noise.
 
-        With K shares the rest of the sum holds (K−1)/K of the variance. Local noise is not shared, so
-        nothing can be subtracted from it.
+        With K shares the rest of the sum holds (K−1)/K of the variance, or (K−c)/K where c hospitals do so
+        `together`. Local noise is not shared, so nothing can be subtracted from it.
         """
         if self.noise == "local":
             return self.cost().epsilon(self.delta)
-        if hospitals < 2:
+        if hospitals <= together:
             return float("inf")
-        left = ((hospitals - 1) / hospitals) ** 0.5
+        left = ((hospitals - together) / hospitals) ** 0.5
         events = tuple(
             Event(event.sampling_rate, event.noise_multiplier * left, event.times)
             for event in self.cost().events

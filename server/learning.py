@@ -10,10 +10,11 @@ from ground.errors import FederationError, UsageError
 from privacy.accountant import Event
 from server.progress import Member, Progress, Record
 from tasks.contract import Task
+from tasks.gap import count_for, counts_of, planned
 from tasks.learners import learner_for
 from tasks.learners.contract import Total
-from tasks.learners.statistics import count_of_patients
 from tasks.messages import SAME_VERSION, Reply
+from tasks.study import Study
 
 
 def enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
@@ -29,18 +30,26 @@ def enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
     return replace(progress, roster=roster)
 
 
-def counted(progress: Progress, total: Total, excess: float = 1.0) -> Progress:
-    """With the noisy count of patients, which a private study divides by.
+def counts(study: Study) -> bool:
+    """Whether hospitals count their patients when they enrol: to divide by them, or to fill a gap."""
+    return study.privacy is not None or study.fills
 
-    `excess` is by how much the noise in the sum exceeds what was planned, in standard deviations.
+
+def counted(progress: Progress, total: Total, task: Task, excess: float = 1.0) -> Progress:
+    """With the count of patients, noisy where the study is private, and the plan that fills rare strata.
+
+    `excess` is by how much the noise in the sum exceeds what was planned, in standard deviations. Raises
+    FederationError where as many numbers as hospitals count were not summed.
     """
-    plan = progress.study.plan()
-    if plan is None:
-        raise ValueError("only a private study counts its patients")
-    state = count_of_patients().combine(progress.state, total)
-    return replace(
-        progress, state=state, accountant=progress.accountant.spend(_scaled(plan.count_event(), excess))
-    )
+    study = progress.study
+    if total.vector.shape != (counts_of(task, study),):
+        raise FederationError(f"the hospitals counted other strata than task {task.name}: {SAME_VERSION}")
+    state = count_for(task, study).combine(progress.state, total)
+    state = planned(task, study, state, len(progress.roster))
+    plan, accountant = study.plan(), progress.accountant
+    if plan is not None:
+        accountant = accountant.spend(_scaled(plan.count_event(), excess))
+    return replace(progress, state=state, accountant=accountant)
 
 
 def learned(progress: Progress, total: Total, names: list[str], task: Task, excess: float = 1.0) -> Progress:

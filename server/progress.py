@@ -9,6 +9,7 @@ from typing import Literal
 from privacy.accountant import Accountant
 from privacy.secagg import CoordinatorSide
 from tasks.contract import Task
+from tasks.gap import check
 from tasks.learners import learner_for
 from tasks.learners.contract import State
 from tasks.learners.digital_start import Watch, nobody_watches
@@ -90,5 +91,9 @@ class Progress:
 
 
 def begin(study: Study, task: Task, watch: Watch = nobody_watches) -> Progress:
-    """Before anything was sent; `watch` hears how far the digital start is, where the study has one."""
+    """Before anything was sent; `watch` hears how far the digital start is, where the study has one.
+
+    Raises StudyError where the task cannot do what the study asks of its digital patients.
+    """
+    check(task, study)
     return Progress(study, "enrol", 0, (), learner_for(task, study).begin(watch), Accountant(), ())

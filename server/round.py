@@ -22,7 +22,7 @@ from dataclasses import replace
 from ground.arrays import Array, all_finite
 from ground.errors import FederationError
 from server import secure
-from server.learning import counted, enrolled, learned, record
+from server.learning import counted, counts, enrolled, learned, record
 from server.progress import Progress
 from tasks.contract import Task
 from tasks.learners import learner_for
@@ -77,7 +77,7 @@ def step(progress: Progress, replies: Mapping[str, Reply], task: Task) -> tuple[
         return following, instruction(following, task, len(following.roster))
     _check(progress, replies)
     if progress.phase == "enrol":
-        following = _enrolled(progress, replies)
+        following = _enrolled(progress, replies, task)
     elif progress.phase == "train":
         following = _trained(progress, replies, task)
     else:
@@ -94,11 +94,11 @@ def fewest(study: Study, roster: int) -> int:
     return study.privacy.minimum_hospitals
 
 
-def _enrolled(progress: Progress, replies: Mapping[str, Reply]) -> Progress:
+def _enrolled(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Progress:
     following = enrolled(progress, replies)
-    if progress.study.privacy is not None:
+    if counts(progress.study):
         _blame(replies)
-        following = counted(following, _sum(replies, sorted(replies)))
+        following = counted(following, _sum(replies, sorted(replies)), task)
     return replace(following, phase="train", round=1)
 
 

@@ -29,8 +29,10 @@ from privacy.secagg.wire import Confirmation, Joined, Refusal, Wire
 from server.learning import counted, enrolled, learned, record
 from server.progress import Progress, Record
 from tasks.contract import Task
+from tasks.gap import counts_of
 from tasks.learners import learner_for
 from tasks.learners.contract import Total
+from tasks.learners.model import places
 from tasks.learners.strategies import STRATEGIES
 from tasks.messages import EVERYBODY, Reply, words_of_sum
 from tasks.registry import find
@@ -181,7 +183,7 @@ def _unmasked(progress: Progress, replies: Mapping[str, Reply], task: Task) -> P
     more = (len(side.active) / side.roster.fewest) ** 0.5 if plan.noise == "distributed" else 1.0
     shown = replace(progress.pending or Record(number, {}, ()), summed=summed)
     if number == 0:
-        following = counted(progress, total, more)
+        following = counted(progress, total, task, more)
     elif number <= progress.study.rounds:
         following = learned(progress, total, list(side.active), task, more)
         following = replace(following, history=(*progress.history, shown))
@@ -255,12 +257,13 @@ def _check_shape(progress: Progress, reply: Reply, words: Words) -> None:
 def _values(progress: Progress, number: int) -> int | None:
     """How many values are summed, metrics apart; None where only the task's own learner knows."""
     study, state = progress.study, progress.state
+    task = find(study.task, study.task_version)
     if number == 0 or number > study.rounds:
-        return 1 if number == 0 else 0
-    if find(study.task, study.task_version).learner is not None:
+        return counts_of(task, study) if number == 0 else 0
+    if task.learner is not None:
         return None
     if _plan(progress).noise == "distributed":
-        return state.model.size
+        return state.model.size if study.trains == "everything" else int(places(task, study.trains).sum())
     payload = STRATEGIES[study.training.strategy].payload_like(state)
     return sum(values.size for values in payload.values()) + 1  # and the weight
 

@@ -95,6 +95,7 @@ class Task:
         stratify: patients -> the stratum of each, as an index into `strata`, shape (patient,).
         hospitals: the folder of a federation -> hospital name -> the path that `read` takes.
         read: one hospital's real data; raises DataError without naming a patient's value.
+        read_labelled: the same, where images are labelled with these numbers, structure -> number.
         split: patients -> (training indices, test indices), fixed and public.
         inputs: a name for each number that the model reads of a patient, for pictures; none where the model
             reads images.
@@ -128,4 +129,5 @@ class Task:
     per_patient: Callable[[nn.Module, Patients], dict[str, npt.NDArray[np.float64]]] | None = None
     augment: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] = _as_they_are
     gallery: Callable[[nn.Module, Patients], list[Picture]] | None = None
+    read_labelled: Callable[[Path, Mapping[str, int]], Patients] | None = None
     stratify: Callable[[Patients], npt.NDArray[np.int64]] | None = None

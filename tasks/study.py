@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from ground.errors import StudyError
@@ -30,6 +38,14 @@ Optimiser = Literal["sgd", "adam"]
 Schedule = Literal["constant", "cosine"]
 Trains = Literal["everything", "biases"]
 
+
+def _in_order(labels: object) -> object:
+    """A table as pairs, sorted, so that a study can be hashed and its order of writing means nothing."""
+    return tuple(sorted(labels.items())) if isinstance(labels, dict) else labels
+
+
+Label = tuple[str, Annotated[int, Field(ge=0, le=2**31 - 1)]]
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_in_order), PlainSerializer(dict)]
 
 ADDED_LATER: dict[str, dict[str, object]] = {
     "training": {"optimiser": "sgd", "schedule": "constant"},
@@ -99,7 +115,11 @@ class Synthetic(_Table):
 
 
 class Study(_Table):
-    """A whole study; `rounds`, `name` and `task` have no default."""
+    """A whole study; `rounds`, `name` and `task` have no default.
+
+    `labels` says which number stands for which structure in the images of hospitals that do not say it
+    themselves, as in `lv = 3`; what can be named is for the task to know.
+    """
 
     name: Name
     task: Name
@@ -109,6 +129,7 @@ class Study(_Table):
     training: Training = Training()
     privacy: Privacy | None = None
     synthetic: Synthetic | None = None
+    labels: Labels = ()
 
     @model_validator(mode="after")
     def _runs_as_written(self) -> Self:
@@ -117,6 +138,11 @@ class Study(_Table):
             raise ValueError('scaffold corrects plain gradient steps: set optimiser = "sgd"')
         if self.privacy is None:
             return self
+        if self.fills and self._count_epsilon() >= self.privacy.epsilon:
+            raise ValueError(
+                f"[synthetic] epsilon = {self._count_epsilon():g} is for the counts alone and is to be below "
+                f"[privacy] epsilon = {self.privacy.epsilon:g}: lower it, or set fill = false"
+            )
         if self.privacy.noise == "distributed":
             if self.training.local_steps != 1 and self.privacy.learning_rate is None:
                 raise ValueError(
@@ -141,6 +167,8 @@ class Study(_Table):
             for key, default in added.items():
                 if values[table] is not None and values[table][key] == default:
                     del values[table][key]
+        if not self.labels:
+            del values["labels"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
@@ -165,7 +193,16 @@ class Study(_Table):
             steps=steps,
             noise=self.privacy.noise,
             secure=self.privacy.secure_aggregation,
+            count_epsilon=self._count_epsilon() if self.fills else None,
         )
+
+    @property
+    def fills(self) -> bool:
+        """Whether hospitals count their strata, and mix in digital patients of those who are rare."""
+        return self.synthetic is not None and self.synthetic.fill
+
+    def _count_epsilon(self) -> float:
+        return math.inf if self.synthetic is None else self.synthetic.epsilon
 
     @property
     def learning_rate(self) -> float:
@@ -229,7 +266,8 @@ def _digest(study: Study) -> str:
 
 @lru_cache(maxsize=64)
 def _toml(study: Study) -> str:
-    return tomli_w.dumps(study.model_dump(mode="json", by_alias=True, exclude_none=True))
+    values = study.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return tomli_w.dumps(values if study.labels else {k: v for k, v in values.items() if k != "labels"})
 
 
 def parse(text: str, where: str = "study") -> Study:

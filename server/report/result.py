@@ -8,6 +8,8 @@ from typing import Any
 
 from server.progress import Progress
 from tasks.contract import Task
+from tasks.gap import STRATA
+from tasks.learners.mixing import DIGITAL
 
 Metrics = Mapping[str, float]
 
@@ -27,6 +29,7 @@ def result(
     """
     study = progress.study
     final = progress.history[-1].metrics
+    filled = gap(progress, task)
     return {
         "study": study.name,
         "digest": study.digest,
@@ -51,7 +54,22 @@ def result(
         "seconds": seconds,
         "history": history(progress),
         "left_out": [{"round": number, "hospital": name, "reason": why} for number, name, why in left_out],
+        **({"gap": filled} if filled else {}),
     }
+
+
+def gap(progress: Progress, task: Task) -> list[dict[str, Any]]:
+    """Each stratum's patients as they were counted, and how many digital ones every hospital made of it.
+
+    Empty where the study fills no gap. Counts are what the coordinator knows: noisy in a private study.
+    """
+    slots = progress.state.slots
+    if STRATA not in slots or DIGITAL not in slots:
+        return []
+    return [
+        {"stratum": name, "counted": float(count), "digital_at_each_hospital": int(made)}
+        for name, count, made in zip(task.strata, slots[STRATA], slots[DIGITAL], strict=False)
+    ]
 
 
 def history(progress: Progress) -> list[dict[str, Any]]:

@@ -27,7 +27,8 @@ class State:
 
     Attributes:
         model: the trainable parameters, flat, shape (parameter,), float32.
-        slots: whatever else `combine` remembers (moments, control variates, the noisy count of patients).
+        slots: whatever else `combine` remembers (moments, control variates, the noisy count of patients, how
+            many digital ones each hospital makes of each stratum).
 
     """
 
@@ -67,6 +68,20 @@ class Total:
     hospitals: int
 
 
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """The digital patients whom a hospital mixes in. Public: whoever has the recipes has them.
+
+    Attributes:
+        patients: made from this hospital's own share of the recipes; one at the least.
+        seed: of what is drawn from them in this round, of whom and which item; it depends on no real patient.
+
+    """
+
+    patients: Patients
+    seed: int
+
+
 @dataclass(frozen=True)
 class Visit:
     """One round at one hospital.
@@ -81,6 +96,7 @@ class Visit:
         step: where not 0, noisy sums are to be whole numbers of it, as a secure sum adds them.
         box: the largest |value| of a sum before its noise, of which a secure sum's words leave room.
         done: the part of the study that lies behind, 0 before the first round.
+        digital: the digital patients who are mixed in; None where there are none.
 
     """
 
@@ -93,6 +109,7 @@ class Visit:
     step: float = 0.0
     box: float = float("inf")
     done: float = 0.0
+    digital: Filling | None = None
 
 
 class Learner(Protocol):

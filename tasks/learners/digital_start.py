@@ -48,7 +48,8 @@ def digital_start(task: Task, study: Study, watch: Watch = nobody_watches) -> Ar
     if synthetic is None or synthetic.start_steps == 0:
         return initial_vector(task, study.seed)
     training = study.training
-    key = (task.name, task.version, study.seed, synthetic, training.optimiser, training.learning_rate)
+    drawn = (synthetic.strata, synthetic.patients, synthetic.start_steps)
+    key = (task.name, task.version, study.seed, *drawn, training.optimiser, training.learning_rate)
     if key not in _made:  # the arms of a comparison begin alike
         _made[key] = _learn(task, study, synthetic, watch)
     return _made[key].copy()
@@ -81,7 +82,7 @@ def _learn(task: Task, study: Study, synthetic: Synthetic, watch: Watch) -> Arra
     try:
         recipes = recipes_of(task, synthetic, study.seed)
         total = len(recipes) + synthetic.start_steps
-        patients = _simulated(task, recipes, lambda done: watch(done, total))
+        patients = simulated(task, recipes, lambda done: watch(done, total))
         return _descend(
             task, study, synthetic.start_steps, patients, lambda done: watch(len(recipes) + done, total)
         )
@@ -89,7 +90,8 @@ def _learn(task: Task, study: Study, synthetic: Synthetic, watch: Watch) -> Arra
         torch.set_num_threads(before)
 
 
-def _simulated(task: Task, recipes: list[Recipe], told: Callable[[int], None]) -> Patients:
+def simulated(task: Task, recipes: list[Recipe], told: Callable[[int], None] = lambda _: None) -> Patients:
+    """The digital patients of these recipes, a portion at a time; `told` hears how many there are."""
     parts = []
     for start in range(0, len(recipes), PORTION):
         told(start)

@@ -9,6 +9,7 @@ from ground.arrays import Array, Arrays
 from tasks.contract import Task
 from tasks.learners.contract import State
 from tasks.learners.digital_start import Watch, digital_start, nobody_watches
+from tasks.learners.mixing import DIGITAL
 from tasks.learners.strategies.contract import Strategy
 from tasks.study import Study
 
@@ -27,8 +28,9 @@ class GradientLearner:
         return State(model, self.strategy.slots(model))
 
     def publish(self, state: State) -> dict[str, Array]:
-        """The model, and what the strategy broadcasts with it."""
-        return {"model": state.model, **self.strategy.broadcast(state)}
+        """The model, what the strategy broadcasts with it, and which digital patients each hospital makes."""
+        planned = {name: state.slots[name] for name in (DIGITAL,) if name in state.slots}
+        return {"model": state.model, **self.strategy.broadcast(state), **planned}
 
     def model_at_hospital(self, published: Mapping[str, Array], memory: Arrays) -> Array:
         """The personal model where the strategy keeps one, else the shared one."""

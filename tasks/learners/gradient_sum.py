@@ -17,6 +17,7 @@ from ground.errors import PrivacyError
 from privacy.gradients import PatientGradients, add_noise
 from tasks.learners.contract import Contribution, State, Total, Visit
 from tasks.learners.gradient import GradientLearner
+from tasks.learners.mixing import share_of, with_digital
 from tasks.learners.model import (
     generator_from,
     learning_batch,
@@ -43,6 +44,7 @@ class GradientSum(GradientLearner):
             batch = learning_batch(self.task, visit.patients, chosen, generator_from(visit.stream))
             with PatientGradients(model, self.task.loss) as gradients:
                 total = gradients.clipped_sum(*batch, plan.clip, step=visit.step)
+                total = with_digital(total, self.task, gradients, visit, plan)
         total, confined = total.within(visit.box)
         noisy = add_noise(total, plan.noise_multiplier, visit.shares, visit.stream, in_place=True)
         kept = self.strategy.personalise(self.task, self.study.training, visit)
@@ -51,14 +53,18 @@ class GradientSum(GradientLearner):
         return Contribution(vector, noisy.noise, noisy.bound, releases=1, confined=confined), kept
 
     def combine(self, state: State, total: Total) -> State:
-        """One step against the mean gradient: the sum over q times the noisy count of patients."""
+        """One step against the mean gradient: the sum over q times the noisy count of patients.
+
+        Digital patients are counted too, exactly: those of the hospitals that are in the sum.
+        """
         plan = self.study.plan()
         if plan is None:
             raise PrivacyError("a clipped gradient sum needs a privacy plan")
         chosen = places(self.task, self.study.trains)
         if total.vector.shape != (chosen.sum(),):
             raise ValueError(f"a sum of shape {total.vector.shape} for {chosen.sum()} parameters")
-        divisor = plan.sampling_rate * max(1.0, float(state.slots["patients"][0]))
+        patients = max(1.0, float(state.slots["patients"][0])) + total.hospitals * share_of(state.slots)
+        divisor = plan.sampling_rate * patients
         step = np.zeros(chosen.shape)
         step[chosen] = -self.study.learning_rate * total.vector / divisor
         return self.strategy.update(state, step, self.study.training)

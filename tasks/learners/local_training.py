@@ -6,7 +6,8 @@ adds the whole noise itself, so its update is private whoever reads it. What is 
 afterwards (proximal terms, control variates, averaging) is post-processing and costs nothing.
 
 The vector that leaves is (weight · payload, weight), so that a sum over hospitals gives the weighted mean;
-the weight is the number of training patients, or under privacy the noisy count that was paid for.
+the weight is the number of training patients, or under privacy the noisy count that was paid for, and in
+both cases the number of digital ones.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from privacy.gradients import PatientGradients, add_noise
 from privacy.plan import PrivacyPlan
 from tasks.learners.contract import Contribution, State, Total, Visit
 from tasks.learners.gradient import GradientLearner
+from tasks.learners.mixing import mixed, with_digital
 from tasks.learners.model import (
     generator_from,
     learning_batch,
@@ -64,24 +66,27 @@ class LocalTraining(GradientLearner):
         return self.strategy.update(state, change, self.study.training)
 
     def _weight(self, visit: Visit) -> float:
+        """How many patients this hospital counts as, its digital ones among them."""
+        digital = 0 if visit.digital is None else len(visit.digital.patients)
         if visit.plan is None:
-            return float(len(visit.patients))
-        return max(1.0, float(visit.memory["patients"][0]))
+            return float(len(visit.patients) + digital)
+        return max(1.0, float(visit.memory["patients"][0])) + digital
 
     def _descend(self, visit: Visit, weight: float) -> tuple[Array, dict[str, Array]]:
         """Where this hospital's steps lead from the published model, flat, shape (parameter,); moments."""
         study = self.study
         model = model_from(self.task, visit.published["model"]).train()
         generator = generator_from(visit.stream)
-        everyone = np.arange(len(visit.patients), dtype=np.int64)
+        patients = mixed(visit)
+        everyone = np.arange(len(patients), dtype=np.int64)
         free = visit.plan is None
         optimiser = optimiser_for(study.training.optimiser if free else "sgd", model, visit.memory)
         for number in range(study.training.local_steps):
             if visit.plan is None:
-                batch = learning_batch(self.task, visit.patients, everyone, generator)
+                batch = learning_batch(self.task, patients, everyone, generator)
                 gradient = mean_gradient(self.task, model, *batch).numpy()
             else:
-                gradient = self._private_gradient(model, visit, visit.plan, weight, generator)
+                gradient = self._private_gradient(model, visit, visit.plan, weight, generator, number)
             gradient = gradient + self.strategy.correction(study.training, vector_of(model), visit)
             done = visit.done + number / (study.rounds * study.training.local_steps)
             optimiser.step(gradient, study.falling(done))
@@ -94,13 +99,15 @@ class LocalTraining(GradientLearner):
         plan: PrivacyPlan,
         weight: float,
         generator: torch.Generator,
+        number: int,
     ) -> Array:
         """The noisy mean gradient of one step: all of the noise is this hospital's own."""
         chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
         batch = learning_batch(self.task, visit.patients, chosen, generator)
         with moving(model, self.study.trains), PatientGradients(model, self.task.loss) as gradients:
             total = gradients.clipped_sum(*batch, plan.clip)
-        noisy = add_noise(total, plan.noise_multiplier, 1, visit.stream)
+            total = with_digital(total, self.task, gradients, visit, plan, number)
+        noisy = add_noise(total, plan.noise_multiplier, 1, visit.stream, in_place=True)
         gradient = np.zeros(visit.published["model"].shape)
         gradient[places(self.task, self.study.trains)] = noisy.vector / (plan.sampling_rate * weight)
         return gradient

@@ -21,6 +21,8 @@ from tasks.contract import Task
 from tasks.patients import Indices, Patients
 from tasks.study import Trains
 
+Rows = dict[str, npt.NDArray[np.float64]]
+
 
 @contextmanager
 def torch_seed(seed: int) -> Iterator[None]:
@@ -141,11 +143,9 @@ def mean_gradient(task: Task, model: nn.Module, inputs: Tensor, targets: Tensor)
 
 def evaluate(task: Task, vector: Array, patients: Patients, chunk: int = 256) -> dict[str, float]:
     """The task's metrics of these parameters over the patients, who are read `chunk` at a time."""
-    model = model_from(task, vector).eval()
     if task.per_patient is not None:
-        with torch.no_grad():
-            rows = task.per_patient(model, patients)
-        return _with_headline(task, {name: _mean_of_known(values) for name, values in rows.items()})
+        return summed_up(task, rows_of(task, vector, patients))
+    model = model_from(task, vector).eval()
     generator = torch.Generator().manual_seed(0)
     outputs, targets = [], []
     with torch.no_grad():
@@ -155,6 +155,19 @@ def evaluate(task: Task, vector: Array, patients: Patients, chunk: int = 256) ->
             outputs.append(model(inputs))
             targets.append(some_targets)
     return _with_headline(task, task.metrics(torch.cat(outputs), torch.cat(targets)))
+
+
+def rows_of(task: Task, vector: Array, patients: Patients) -> Rows:
+    """Each metric of each patient, for a task that has such: (patient,), NaN where one is undefined."""
+    if task.per_patient is None:
+        raise TaskError(f"task {task.name} has no metrics of single patients")
+    with torch.no_grad():
+        return task.per_patient(model_from(task, vector).eval(), patients)
+
+
+def summed_up(task: Task, rows: Rows) -> dict[str, float]:
+    """A hospital's metrics: the mean of each over the patients who have it."""
+    return _with_headline(task, {name: _mean_of_known(values) for name, values in rows.items()})
 
 
 def _mean_of_known(values: npt.NDArray[np.float64]) -> float:

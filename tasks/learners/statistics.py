@@ -27,12 +27,14 @@ class Statistics:
         slot: the name under which the coordinator keeps the sum.
         statistic: patients -> shape (patient, value).
         bound: L2 norm to which each patient's row is clipped.
+        derived: what else is known once the sum is, by slot: shape (value,) each. It is post-processing.
 
     """
 
     slot: str
     statistic: Callable[[Patients], Tensor]
     bound: float
+    derived: Callable[[Array], dict[str, Array]] = lambda _: {}
 
     def begin(self, watch: Callable[[int, int], None] | None = None) -> State:  # noqa: ARG002
         """Nothing is known yet."""
@@ -48,16 +50,21 @@ class Statistics:
         exact = ClippedSum(whole_rows(rows, visit.step).sum(dim=0).numpy(), self.bound, step=visit.step)
         plan = visit.plan
         if plan is None:
-            return Contribution(exact.vector), {self.slot: exact.vector}
+            return Contribution(exact.vector), self._kept(exact.vector)
         shares = visit.shares if plan.noise == "distributed" else 1
         exact, confined = exact.within(visit.box)
         noisy = add_noise(exact, plan.count_noise_multiplier, shares, visit.stream)
         given = Contribution(noisy.vector, noisy.noise, noisy.bound, releases=1, confined=confined)
-        return given, {self.slot: noisy.vector}
+        return given, self._kept(noisy.vector)
 
     def combine(self, state: State, total: Total) -> State:
         """The total in its slot."""
-        return state.with_slots(**{self.slot: np.asarray(total.vector, dtype=np.float64)})
+        return state.with_slots(**self._kept(total.vector))
+
+    def _kept(self, vector: Array) -> dict[str, Array]:
+        """A copy, since a vector that leaves may be overwritten by its masked words."""
+        values = np.array(vector, dtype=np.float64)
+        return {self.slot: values, **self.derived(values)}
 
     def model_at_hospital(self, published: Mapping[str, Array], memory: Arrays) -> Array:  # noqa: ARG002
         """There is no model: an empty vector."""

@@ -76,11 +76,12 @@ def test_draws_are_a_round_s_own_and_a_hospital_s_own() -> None:
     assert len(seeds) == 20
 
 
-def test_what_another_seed_made_is_let_go() -> None:
-    for seed in range(3):
-        for name in gapped.COUNTS:
-            points(FREE.with_seed(seed), name)
-    assert len(module._made) == len(gapped.COUNTS)
+def test_what_another_seed_or_plan_made_is_let_go() -> None:
+    for study in (FREE, FREE.with_seed(2)):
+        for more in range(3):
+            for name in gapped.COUNTS:
+                points(study, name, {"digital": SHARE["digital"] + more})
+            assert len(module._made) == len(gapped.COUNTS)
 
 
 def test_nothing_is_made_where_nothing_is_planned_or_asked_for() -> None:

@@ -152,7 +152,12 @@ def test_labels_that_are_none_are_wrong_use(tmp_path: Path, text: str) -> None:
 def test_a_single_patient_is_enough_for_a_model_that_is_only_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = replace(pictured.TASK, read=lambda path: TASK.read(path).subset(np.array([7])))
+    nobody, her = np.arange(0), np.arange(1)
+    one = replace(
+        pictured.TASK,
+        read=lambda path: TASK.read(path).subset(np.array([7])),
+        split=lambda patients: (nobody, her),  # noqa: ARG005
+    )
     pictured.install(monkeypatch, one)
     node = Settings("hungary", (str(clinic.export(tmp_path, "hungary", "hungary")),))
     model = np.random.default_rng(2).normal(size=SIZE).astype(np.float32)

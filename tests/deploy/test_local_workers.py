@@ -18,21 +18,24 @@ from client.hospital import Settings
 from deploy.engines.local import LocalGrid
 from deploy.federation import Machine, federate
 from server import checkpoint
+from tasks.learners import digital_start
 from tasks.messages import unpack_reply
-from tasks.study import Study
+from tasks.study import Study, Synthetic
 
 pytestmark = pytest.mark.slow
+STARTED = DISTRIBUTED.model_copy(update={"synthetic": Synthetic(patients=40, start_steps=6, fill=False)})
 
 
 @pytest.mark.parametrize(
     ("workers", "study"),
-    [(2, LOCAL.with_strategy("scaffold")), (3, DISTRIBUTED.with_strategy("ditto"))],
+    [(2, LOCAL.with_strategy("scaffold")), (3, STARTED.with_strategy("ditto"))],
     ids=["two", "three"],
 )
 def test_the_model_is_the_same_bit_for_bit_whatever_the_number_of_workers(
     hospitals: Sequence[Settings], workers: int, study: Study
 ) -> None:
     alone = federate(study, hospitals, Machine(workers=1)).progress
+    digital_start._made.clear()
     together = federate(study, hospitals, Machine(workers=workers)).progress
     assert checkpoint.to_bytes(together) == checkpoint.to_bytes(alone)
 

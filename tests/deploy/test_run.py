@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
+from xml.etree import ElementTree
 
 import numpy as np
+import pictured
 import pytest
 from safetensors import safe_open
 from studies import ALL, DISTRIBUTED, FREE
@@ -14,7 +17,8 @@ from studies import ALL, DISTRIBUTED, FREE
 from client.evaluation import load_model
 from client.hospital import Settings
 from deploy import run as module
-from deploy.compare import plans, run_arm
+from deploy.arms import chosen, plans
+from deploy.compare import run_arm
 from deploy.federation import Machine
 from deploy.run import Run, resumes_at, run, to_json, write_comparison
 from ground.errors import LaennecError, StateError, UsageError
@@ -191,3 +195,63 @@ def test_what_stopped_before_anything_was_learned_blocks_nothing(
         run(FREE, broken, Machine(), tmp_path / "out")
     assert resumes_at(DISTRIBUTED, tmp_path / "out") is None
     assert run(DISTRIBUTED, hospitals, Machine(), tmp_path / "out").result["rounds"] == DISTRIBUTED.rounds
+
+
+def test_a_comparison_over_several_epsilons_leaves_their_curve(
+    hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    every = plans(DISTRIBUTED, (8.0,))
+    done = run_arm(every[1], hospitals, Machine(), 1)
+    # What the curve shows is not asked here: one federation stands for all arms.
+    written = write_comparison([replace(done, plan=plan) for plan in every], tmp_path)
+    assert names(tmp_path) == ["epsilon-curve.svg", *FILES[1:]]
+    assert [each["epsilon"] for each in written.result["epsilon_curve"]["ways"][0]["points"]] == [4.0, 8.0]
+    curve = (tmp_path / "epsilon-curve.svg").read_text()
+    assert ElementTree.fromstring(curve).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314  our own
+    assert curve.strip() in (tmp_path / "report.html").read_text()
+
+
+def test_a_comparison_of_some_arms_is_described_by_the_first_that_was_federated(
+    hospitals: Sequence[Settings], tmp_path: Path
+) -> None:
+    some = chosen(plans(DISTRIBUTED), ["own", "federated"])
+    written = write_comparison([run_arm(plan, hospitals, Machine(), 1) for plan in some], tmp_path)
+    assert written.result["described"] == "federated"
+    assert written.card["protected"] is False
+    assert list(written.result["arms"]) == ["own", "federated"]
+
+
+@pytest.fixture
+def pictured_study(monkeypatch: pytest.MonkeyPatch) -> Study:
+    pictured.install(monkeypatch)
+    return FREE.model_copy(update={"task": pictured.NAME, "labels": (("lv", 3),)})
+
+
+def test_pictures_are_in_the_report_of_a_run_and_in_no_other_file(
+    hospitals: Sequence[Settings], tmp_path: Path, pictured_study: Study
+) -> None:
+    first, second, third = hospitals
+    mixed = [first, replace(second, discloses=False), third]
+    study = pictured_study.model_copy(update={"labels": (("lv", 3), ("rv", 1))})
+    run(study, mixed, Machine(), tmp_path)
+    report = (tmp_path / "report.html").read_text()
+    alone = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="([^"]*): (best|median|worst) of', report)
+    assert sorted(alone) == sorted(
+        (n, w) for n in (first.name, third.name) for w in ("best", "median", "worst")
+    )
+    for file in FILES[1:]:
+        assert (b"PNG" in (tmp_path / file).read_bytes()) is False
+    assert "png" not in (tmp_path / "result.json").read_text().lower()
+    assert pictured.heard == [{"lv": 3, "rv": 1}] * 3
+
+
+def test_a_comparison_shows_patients_under_its_private_and_its_plain_model(
+    hospitals: Sequence[Settings], tmp_path: Path, pictured_study: Study
+) -> None:
+    study = pictured_study.model_copy(update={"privacy": DISTRIBUTED.privacy})
+    arms = [run_arm(plan, hospitals, Machine(), 1) for plan in plans(study)]
+    write_comparison(arms, tmp_path, hospitals)
+    report = (tmp_path / "report.html").read_text()
+    assert re.findall(r"<h3>(.*), first seed</h3>", report) == ["federated + DP ε=4", "federated"]
+    assert report.count("<img ") == 2 * 3 * len(hospitals)
+    assert "png" not in (tmp_path / "result.json").read_text().lower()

@@ -131,3 +131,13 @@ def test_many_arms_stand_below_each_other() -> None:
     assert sorted(heads[3:6]) == sorted(first["hospitals"])
     rows = re.findall(r'<tr><th scope="row">([^<]*)</th>\n<td', text)
     assert rows == [arm["label"] for arm in values["arms"].values()]
+
+
+def test_the_gap_is_shown_where_it_was_filled() -> None:
+    values, card = run_sample()
+    assert "The gap" not in page(values, card)
+    gap = [{"stratum": EVIL, "counted": -0.26, "digital_at_each_hospital": 12}]
+    text = page({**values, "gap": gap}, card)
+    assert "<script" not in text
+    assert '<td class="number">-0.3</td><td class="number">12</td>' in text
+    assert "counted with noise" in Reader(text).words

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deploy.compare import plans, run_arm
+from deploy.arms import plans
+from deploy.compare import run_arm
 from deploy.federation import Machine, hospitals_in
 from deploy.run import write_comparison
 from tasks.study import load

@@ -22,6 +22,7 @@ TOP = {
     "rounds": st.integers(1, 100_000),
     "seed": st.integers(0, 2**63 - 1),
     "task-version": st.integers(1, 10**6),
+    "labels": st.dictionaries(WORDS, st.integers(0, 2**31 - 1), max_size=3),
 }
 TRAINING = {
     "strategy": STRATEGIES,
@@ -42,7 +43,7 @@ PRIVACY = {
     "learning-rate": st.none() | POSITIVE,
     "trains": st.sampled_from(["everything", "biases"]),
 }
-KEYS = [("name",), ("task",), ("rounds",), ("seed",), ("task-version",), ("privacy",)]
+KEYS = [("name",), ("task",), ("rounds",), ("seed",), ("task-version",), ("labels",), ("privacy",)]
 KEYS += [("training", key) for key in TRAINING] + [("privacy", key) for key in PRIVACY]
 
 Values = dict[str, Any]

@@ -57,6 +57,17 @@ def test_the_digest_of_a_known_study_is_known() -> None:
     assert parse(SMALLEST).digest == "60d4ea4955dbc0c3422d25b58e6cffb5b1b04e71fbccbcdb41fd20d00a2d9019"
 
 
+def test_labels_are_part_of_a_study_in_whatever_order_they_stand() -> None:
+    one, other = (parse(SMALLEST + f"[labels]\n{lines}") for lines in ("lv = 3\nrv = 1", "rv = 1\nlv = 3"))
+    assert one.labels == (("lv", 3), ("rv", 1))
+    assert one == other
+    assert one.canonical().startswith('{"labels":{"lv":3,"rv":1},')
+    assert "[labels]" in one.to_toml()
+    for wrong in ('lv = "3"', "lv = -1", "lv = 1.0", "lv = true"):
+        with pytest.raises(StudyError, match="labels"):
+            parse(SMALLEST + f"[labels]\n{wrong}")
+
+
 def test_the_generator_of_studies_knows_every_key() -> None:
     fixed = {("training",), ("synthetic",), ("privacy", "secure-aggregation")}
     assert set(values_of.KEYS) == values_of.every_key() - fixed
@@ -146,7 +157,7 @@ def test_a_plan_pays_for_every_step_of_every_round(
     terms = {"epsilon": 8.0, "delta": 1e-3, "clip": 0.5, "sampling_rate": 0.25, "noise": noise}
     training = Training(local_steps=local_steps)
     Study(name="a", task="b", rounds=2, training=training, privacy=Privacy(**terms)).plan()
-    assert asked == {**terms, "steps": steps, "secure": False}
+    assert asked == {**terms, "steps": steps, "secure": False, "count_epsilon": None}
 
 
 def test_a_study_without_privacy_has_no_plan() -> None:
