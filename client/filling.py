@@ -35,7 +35,7 @@ def filling(task: Task, study: Study, hospital: str, published: Arrays, number: 
 
 
 def _patients(task: Task, study: Study, hospital: str, share: tuple[float, ...]) -> Patients:
-    """Kept for one plan at a time, which is alike for all hospitals: those of many arms would fill the memory."""
+    """Kept for one plan at a time, which all hospitals have alike: those of many arms would fill memory."""
     plan = (task.name, task.version, study.seed, share)
     if _made and next(iter(_made))[1:] != plan:
         _made.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from client.evaluation import metrics_by_hospital
@@ -38,6 +38,7 @@ class Arm:
         curve: for each evaluation of the first seed, (rounds done, mean metrics); empty where none was made
             in rounds.
         epsilon: what it cost a patient; None without privacy, 0 where no patient was learned from.
+        own: the first seed's outcome at each hospital, where each was alone.
 
     """
 
@@ -46,6 +47,7 @@ class Arm:
     outcome: Outcome | None = None
     curve: tuple[tuple[int, Metrics], ...] = ()
     epsilon: float | None = None
+    own: Mapping[str, Outcome] = field(default_factory=dict)
 
     def by_hospital(self) -> dict[str, dict[str, float]]:
         """Each hospital's metrics, mean over seeds."""
@@ -128,7 +130,8 @@ def _alone(plan: Plan, arms: Sequence[Arm]) -> Arm:
         (points[0][0], mean({str(number): values for number, (_, values) in enumerate(points)}))
         for points in zip(*(arm.curve for arm in arms), strict=True)
     )
-    return Arm(plan, by_seed, None, curve)
+    own = {name: arm.outcome for arm in arms for name in arm.by_seed[0] if arm.outcome is not None}
+    return Arm(plan, by_seed, None, curve, own=own)
 
 
 def _pooled(

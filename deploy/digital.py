@@ -13,6 +13,8 @@ from tasks.registry import find
 from tasks.study import Study
 
 PATIENTS_PER_HOSPITAL = 200
+# Added to a study's seed: the patients of that seed itself are those of a digital start.
+OTHERS = 1_000_000
 
 
 def digital_hospitals(task_name: str, sizes: Mapping[str, int], seed: int, folder: Path) -> Path:
@@ -33,7 +35,7 @@ def nodes_for(
     if data is not None:
         return hospitals_in(study.task, data, None, secret_noise=secret_noise)
     sizes = sizes_for(study.task, hospitals)
-    folder = digital_hospitals(study.task, sizes, study.seed, out / "digital-hospitals")
+    folder = digital_hospitals(study.task, sizes, study.seed + OTHERS, out / "digital-hospitals")
     # The folder may hold more from an earlier run.
     return [n for n in hospitals_in(study.task, folder, None, secret_noise=secret_noise) if n.name in sizes]
 
@@ -48,6 +50,15 @@ def sizes_for(task_name: str, hospitals: int) -> dict[str, int]:
         again = number // len(strata)
         names.append(strata[number % len(strata)] + (f"-{again + 1}" if again else ""))
     return dict.fromkeys(names, PATIENTS_PER_HOSPITAL)
+
+
+def write_mixture(task: Task, counts: Mapping[str, int], seed: int, name: str, folder: Path) -> Path:
+    """One hospital of digital patients of several strata, with their recipes; gives the path of its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mixture = [
+        each for stratum, count in counts.items() if count for each in task.recipes(stratum, count, seed)
+    ]
+    return task.export(mixture, name, folder)
 
 
 def write_patients(task: Task, stratum: str, count: int, seed: int, name: str, folder: Path) -> Path:

@@ -115,11 +115,18 @@ def resumes_at(study: Study, out: Path) -> int | None:
     return progress.round
 
 
-def write_comparison(arms: Sequence[Arm], out: Path, hospitals: Sequence[Settings] = ()) -> Run:
+def write_comparison(
+    arms: Sequence[Arm],
+    out: Path,
+    hospitals: Sequence[Settings] = (),
+    also: Mapping[str, Any] = MappingProxyType({}),
+    digital: Sequence[Picture] = (),
+) -> Run:
     """The files of a comparison: those of its DP arm, with all arms in the result and the report.
 
     Where that arm was not run they are of the first that was federated. Of it and of the plain federated one
-    the report shows what they do for patients of those `hospitals` that disclose.
+    the report shows what they do for patients of those `hospitals` that disclose. `also` goes into the result
+    beside its arms, `digital`, pictures of digital patients, into the report.
     """
     plan = described([arm.plan for arm in arms])
     by_key = {arm.plan.key: arm for arm in arms}
@@ -137,7 +144,8 @@ def write_comparison(arms: Sequence[Arm], out: Path, hospitals: Sequence[Setting
     for key in dict.fromkeys((plan.key, "federated")):
         if key in by_key and (model := by_key[key].outcome) is not None:
             shown[by_key[key].plan.label] = pictures(model, hospitals)
-    write_files(finished, out, shown)
+    finished.result.update(also)
+    write_files(finished, out, shown, digital)
     return finished
 
 
@@ -163,11 +171,13 @@ def describe(outcome: Outcome) -> Run:
     return Run(outcome, values, card)
 
 
-def write_files(finished: Run, out: Path, shown: Shown = MappingProxyType({})) -> None:
+def write_files(
+    finished: Run, out: Path, shown: Shown = MappingProxyType({}), digital: Sequence[Picture] = ()
+) -> None:
     """result.json, report.html, model.safetensors, privacy.json and study.toml, each whole or not at all.
 
-    Where the result has an ε curve, epsilon-curve.svg too. What is `shown` of patients goes into the report
-    alone.
+    Where the result has an ε curve, epsilon-curve.svg too. What is `shown` of patients, real or `digital`,
+    goes into the report alone.
     """
     study = finished.outcome.study
     write_atomically(out / "study.toml", study.to_toml(), READABLE)
@@ -176,7 +186,7 @@ def write_files(finished: Run, out: Path, shown: Shown = MappingProxyType({})) -
     if "epsilon_curve" in finished.result:
         curve = epsilon_picture(finished.result["epsilon_curve"])
         write_atomically(out / "epsilon-curve.svg", curve + "\n", READABLE)
-    write_atomically(out / "report.html", page(finished.result, finished.card, shown), READABLE)
+    write_atomically(out / "report.html", page(finished.result, finished.card, shown, digital), READABLE)
     write_atomically(out / "result.json", to_json(finished.result), READABLE)
 
 

@@ -23,6 +23,7 @@ from laennec.patients_cli import patients
 if TYPE_CHECKING:
     from client.hospital import Settings
     from deploy.arms import Plan
+    from deploy.compare import Arm
     from deploy.federation import Machine
     from tasks.study import Study
 
@@ -97,17 +98,38 @@ def demo(
     seed: Annotated[int, typer.Option(min=0)] = 1,
     json: Json = False,
 ) -> None:
-    """A whole federation on this machine: four digital hospitals, four ways of learning, a report."""
-    from deploy.arms import plans
-    from deploy.demo import prepare
+    """A whole federation on this machine: digital hearts, four hospitals, a gap that is filled, a report."""
+    from deploy.demo import STEPS, STRATA, WITHOUT, arms, hearts, on_fresh, prepare
+    from deploy.run import write_comparison
 
     _check_folder(out)
-    study, nodes = prepare(out, seed)
     if not json:
         screen.err.print(
-            "Four digital hospitals, drawn from published figures; no real patient is among them."
+            "Four digital hospitals whose patients are hearts made from recipes; no real patient is among "
+            f"them.\nInfarcts are rare in three of them, and {WITHOUT} has not a single one."
         )
-    _compare(study, nodes, out, _machine(EngineName.local, 1), plans(study), 1, json=json)
+    try:
+        with screen.bar("digital hospitals", STEPS, "made", quiet=json) as told:
+            study, nodes, fresh = prepare(out, seed, told)
+        finished = _run_arms(study, nodes, _machine(EngineName.local, 1), arms(study), 1, json=json)
+        with screen.bar("digital hearts in pictures", len(STRATA), "made", quiet=json) as told:
+            sheet = hearts(study, out, told)
+    except KeyboardInterrupt:
+        screen.err.print("Interrupted: the demo begins again.")
+        raise typer.Exit(130) from None
+    seen = on_fresh(finished, fresh)
+    written = write_comparison(finished, out, nodes, {"fresh": seen}, sheet)
+    if json:
+        screen.print_json(written.result)
+        return
+    screen.out.print(screen.arms_table(written.result))
+    screen.out.print()
+    title = f"{seen['patients']} fresh digital hearts that no hospital knows"
+    ordered = {
+        label: {name: each[name] for name in seen["metrics"]} for label, each in seen["models"].items()
+    }
+    screen.out.print(screen.hospitals_table(title, ordered, heading="model"))
+    screen.conclude(written.card, out)
 
 
 @app.command()
@@ -177,11 +199,22 @@ def compare(
 ) -> None:
     """Own hospital | federated | federated + DP | pooled, side by side on the same test patients."""
     from deploy.arms import chosen, plans
+    from deploy.run import write_comparison
 
     machine = _machine(engine, workers)
     terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=False)
     arms = plans(terms, epsilon or [], [each.value for each in strategy or []])
-    _compare(terms, nodes, out, machine, chosen(arms, arm or []), seeds, json=json)
+    try:
+        finished = _run_arms(terms, nodes, machine, chosen(arms, arm or []), seeds, json=json)
+    except KeyboardInterrupt:
+        screen.err.print("Interrupted: a comparison begins again; --arm runs some of its arms alone.")
+        raise typer.Exit(130) from None
+    written = write_comparison(finished, out, nodes)
+    if json:
+        screen.print_json(written.result)
+        return
+    screen.out.print(screen.arms_table(written.result))
+    screen.conclude(written.card, out)
 
 
 app.command()(evaluate)
@@ -245,19 +278,11 @@ def _with_drops(machine: Machine, drops: list[str], study: Study, nodes: list[Se
     return replace(machine, drops=parse_drops(drops, names, study.rounds, secure=study.secure))
 
 
-def _compare(
-    study: Study,
-    nodes: list[Settings],
-    out: Path,
-    machine: Machine,
-    arms: list[Plan],
-    seeds: int,
-    *,
-    json: bool,
-) -> None:
-    """Run the arms with a bar each, write the files, print the table."""
+def _run_arms(
+    study: Study, nodes: list[Settings], machine: Machine, arms: list[Plan], seeds: int, *, json: bool
+) -> list[Arm]:
+    """Run the arms with a bar each."""
     from deploy.compare import Watch, run_arms
-    from deploy.run import write_comparison
 
     with screen.rounds(quiet=json) as follow:
 
@@ -267,17 +292,7 @@ def _compare(
             federations = seeds * (len(nodes) if plan.who == "alone" else 1)
             return follow(plan.label, study.rounds * federations)
 
-        try:
-            finished = run_arms(arms, nodes, machine, seeds, watching)
-        except KeyboardInterrupt:
-            screen.err.print("Interrupted: a comparison begins again; --arm runs some of its arms alone.")
-            raise typer.Exit(130) from None
-        written = write_comparison(finished, out, nodes)
-    if json:
-        screen.print_json(written.result)
-        return
-    screen.out.print(screen.arms_table(written.result))
-    screen.conclude(written.card, out)
+        return run_arms(arms, nodes, machine, seeds, watching)
 
 
 def main() -> None:

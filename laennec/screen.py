@@ -166,12 +166,15 @@ def arms_table(result: Mapping[str, Any], width: int | None = None) -> Group:
 
 
 def hospitals_table(
-    title: str, metrics: Mapping[str, Mapping[str, float | None]], width: int | None = None
+    title: str,
+    metrics: Mapping[str, Mapping[str, float | None]],
+    width: int | None = None,
+    heading: str = "hospital",
 ) -> Group:
     """One row a hospital, one column a metric; in several tables where that is wider than `width`."""
     names = list(next(iter(metrics.values()), {}))
     columns = [(name, [number(values[name]) for values in metrics.values()]) for name in names]
-    return _titled(title, _tables(("hospital", list(metrics)), columns, width or out.width))
+    return _titled(title, _tables((heading, list(metrics)), columns, width or out.width))
 
 
 def patients_table(

@@ -102,9 +102,10 @@ class Privacy(_Table):
 class Synthetic(_Table):
     """Digital patients: of which strata (none named: all of the task's), and how many in all.
 
-    With `start_steps` the model is trained on them, so many gradient steps, before the first round. With
-    `fill` hospitals count the strata of their patients, at a cost of `epsilon`, and each simulates its share
-    of those who are rare. Digital patients are public: what is learned from them costs no ε.
+    With `start_steps` the model is trained on them before the first round, so many gradient steps over
+    `start_batch` of them. With `fill` hospitals count the strata of their patients, at a cost of `epsilon`, and
+    each simulates its share of those who are rare. Digital patients are public: what is learned from them
+    costs no ε.
     """
 
     strata: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -112,6 +113,7 @@ class Synthetic(_Table):
     patients: Annotated[int, Field(ge=1)] = 200
     fill: bool = True
     start_steps: Annotated[int, Field(ge=0)] = 0
+    start_batch: Annotated[int, Field(ge=1)] = 32
 
 
 class Study(_Table):

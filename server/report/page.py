@@ -64,8 +64,16 @@ SECONDS = {
 }
 
 
-def page(result: dict[str, Any], card: dict[str, Any], shown: Shown = MappingProxyType({})) -> str:
-    """The report of a run, or of a comparison where the result has arms."""
+def page(
+    result: dict[str, Any],
+    card: dict[str, Any],
+    shown: Shown = MappingProxyType({}),
+    digital: Sequence[Picture] = (),
+) -> str:
+    """The report of a run, or of a comparison where the result has arms.
+
+    `shown` are pictures of what a model does for patients, `digital` are pictures of digital patients.
+    """
     headline, arms = result["headline"], result.get("arms", {})
     hospitals = worst_first(result["hospitals"], headline)
     lines = [_arm_line(key, arm, headline) for key, arm in arms.items()] or _hospital_lines(result)
@@ -91,6 +99,8 @@ def page(result: dict[str, Any], card: dict[str, Any], shown: Shown = MappingPro
         dots=dots(by_hospital, names, headline),
         epsilon_curve=epsilon_picture(curve) if curve else "",
         galleries=_galleries(shown, [each["name"] for each in hospitals]),
+        digital=_files(digital),
+        fresh=result.get("fresh"),
         card_rows=labelled({key: value for key, value in card.items() if key not in IN_THE_BOX}, CARD),
         learns=learns(card),
         audit=result.get("audit"),
@@ -173,14 +183,15 @@ def _galleries(shown: Shown, worst_first: Sequence[str]) -> list[tuple[str, list
     for arm, hospitals in shown.items():
         order = [name for name in worst_first if name in hospitals]
         order += [name for name in hospitals if name not in order]
-        rows = [
-            (name, [(each.title, b64encode(each.png).decode("ascii")) for each in hospitals[name]])
-            for name in order
-            if hospitals[name]
-        ]
+        rows = [(name, _files(hospitals[name])) for name in order if hospitals[name]]
         if rows:
             galleries.append((arm, rows))
     return galleries
+
+
+def _files(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
+    """Title and file, in base64, of each picture."""
+    return [(each.title, b64encode(each.png).decode("ascii")) for each in pictures]
 
 
 def _of_hospitals(arm: Mapping[str, Any], headline: str) -> dict[str, float | None]:

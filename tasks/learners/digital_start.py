@@ -27,7 +27,6 @@ from tasks.learners.optimisers import optimiser_for
 from tasks.patients import Patients, PooledPatients
 from tasks.study import Study, Synthetic
 
-BATCH = 32  # digital patients a step
 PORTION = 20  # recipes simulated between two signs of life
 Watch = Callable[[int, int], None]
 
@@ -83,9 +82,7 @@ def _learn(task: Task, study: Study, synthetic: Synthetic, watch: Watch) -> Arra
         recipes = recipes_of(task, synthetic, study.seed)
         total = len(recipes) + synthetic.start_steps
         patients = simulated(task, recipes, lambda done: watch(done, total))
-        return _descend(
-            task, study, synthetic.start_steps, patients, lambda done: watch(len(recipes) + done, total)
-        )
+        return _descend(task, study, synthetic, patients, lambda done: watch(len(recipes) + done, total))
     finally:
         torch.set_num_threads(before)
 
@@ -99,9 +96,12 @@ def simulated(task: Task, recipes: list[Recipe], told: Callable[[int], None] = l
     return PooledPatients(parts)
 
 
-def _descend(task: Task, study: Study, steps: int, patients: Patients, told: Callable[[int], None]) -> Array:
+def _descend(
+    task: Task, study: Study, synthetic: Synthetic, patients: Patients, told: Callable[[int], None]
+) -> Array:
     """So many steps of the study's optimiser, its rate falling as a cosine."""
-    training, count = study.training, len(patients)
+    training, count, steps = study.training, len(patients), synthetic.start_steps
+    size = min(synthetic.start_batch, count)
     draws = np.random.default_rng([study.seed, count])
     generator = torch.Generator().manual_seed(study.seed)
     with torch_seed(study.seed):
@@ -109,7 +109,7 @@ def _descend(task: Task, study: Study, steps: int, patients: Patients, told: Cal
         optimiser = optimiser_for(training.optimiser, model, {})
         for number in range(steps):
             told(number)
-            chosen = draws.choice(count, size=min(BATCH, count), replace=False).astype(np.int64)
+            chosen = draws.choice(count, size=size, replace=False).astype(np.int64)
             batch = learning_batch(task, patients, chosen, generator)
             gradient = mean_gradient(task, model, *batch).numpy()
             rate = training.learning_rate * 0.5 * (1.0 + np.cos(np.pi * number / steps))

@@ -57,10 +57,12 @@ def write_cohort(
     wanted: Wanted,
     advanced: Callable[[], None] = lambda: None,
     workers: int = 1,
+    title: str = "",
 ) -> list[Path]:
     """Write every patient that is not there yet, then the pictures; gives the patients' folders.
 
-    `advanced` is called once a patient. With more than one worker, patients are made in as many processes;
+    `advanced` is called once a patient. `title` stands above the contact sheet, by default the stratum of
+    the first. With more than one worker, patients are made in as many processes;
     their bytes are the same. Raises UsageError where a folder holds somebody else.
     """
     paths = [folder / f"patient-{number:04d}" for number in range(1, len(recipes) + 1)]
@@ -68,7 +70,7 @@ def write_cohort(
         _check(recipe, wanted, path)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", 0.0, f"{folder}: another command is writing here: wait for it"):
-        return _written(recipes, folder, paths, wanted, advanced, workers)
+        return _written(recipes, folder, paths, wanted, advanced, workers, title)
 
 
 def _written(
@@ -78,6 +80,7 @@ def _written(
     wanted: Wanted,
     advanced: Callable[[], None],
     workers: int,
+    title: str,
 ) -> list[Path]:
     for path in paths:
         for left in folder.glob(f".{path.name}.*"):  # of a command that was killed
@@ -91,7 +94,7 @@ def _written(
         advanced()
     shown = paths[:ON_THE_SHEET]
     rows = [_row(path) for path in shown]
-    title = f"{recipes[0].stratum}: {len(paths)} digital patients" + (
+    title = title or f"{recipes[0].stratum}: {len(paths)} digital patients" + (
         f", the first {len(shown)}" if len(shown) < len(paths) else ""
     )
     sheet = pictures.contact_sheet(rows, title, "circumferential strain at end-systole", -0.3, 0.3)
