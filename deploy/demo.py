@@ -1,7 +1,7 @@
-"""`laennec demo`: four digital hospitals, one of which has never seen an infarct, before and after the gap is filled.
+"""`laennec demo`: four hospitals of digital hearts, one without an infarct; before and after a gap is filled.
 
-Their patients are digital hearts. Infarcts are rare in three hospitals and absent from the fourth; what a
-model has learned is asked on fresh hearts that no hospital knows.
+Infarcts are rare in three of the hospitals and absent from the fourth. What a model has learned is asked on
+fresh hearts that no hospital knows.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ WITHOUT = "amiens"  # the one without a single infarct
 FRESH = 40  # of each stratum
 # Before the gap is filled, then after it.
 ARMS = ("own", "federated", "federated_dp_unfilled", "federated_dp", "pooled")
+PICTURED = Protocol(slices=8, phases=12)
 STEPS = len(HOSPITALS) + 1  # of `prepare`
 Told = Callable[[], None]
 
@@ -90,7 +91,6 @@ def hearts(study: Study, out: Path, told: Told = lambda: None) -> list[Picture]:
     task, folder = find(study.task), out / "hearts"
     recipes = [task.recipes(stratum, 1, study.seed + 2 * OTHERS)[0] for stratum in STRATA]
     title = "four of the fresh digital hearts"
-    wanted = Wanted(Protocol(slices=8, phases=12))
-    write_cohort(recipes, folder, wanted, told, title=title)
+    write_cohort(recipes, folder, Wanted(PICTURED), told, title=title)
     sheet = (folder / "contact-sheet.png").read_bytes()
     return [Picture(f"{title[0].upper()}{title[1:]}: nobody's, made from recipes", sheet)]

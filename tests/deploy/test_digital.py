@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from studies import FREE
 
-from deploy.demo import SIZES, prepare
-from deploy.digital import digital_hospitals, nodes_for, sizes_for, write_patients
+from deploy.digital import digital_hospitals, nodes_for, sizes_for, write_mixture, write_patients
 from ground.errors import DataError, UsageError
+from simulation.recipe import Recipe
+from tasks.learners.digital_start import recipes_of
 from tasks.registry import find
+from tasks.study import Synthetic
 
 TASK = find("heart-disease")
 
@@ -80,9 +82,25 @@ def test_data_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
         nodes_for(FREE, tmp_path / "absent", 2, tmp_path, secret_noise=False)
 
 
-def test_the_demo_has_four_digital_hospitals_of_the_sizes_of_the_real_ones(tmp_path: Path) -> None:
-    study, nodes = prepare(tmp_path, 7)
-    tables = {node.name: Path(node.sources[0]).read_text().splitlines() for node in nodes}
-    assert {name: len(lines) - 1 for name, lines in tables.items()} == SIZES
-    assert (study.seed, study.name) == (7, "demo")
-    assert study.privacy is not None
+def test_a_mixture_has_so_many_patients_of_each_stratum(tmp_path: Path) -> None:
+    write_mixture(TASK, {"hungary": 12, "cleveland": 9, "long-beach": 0}, 1, "brest", tmp_path)
+    recipes = [json.loads(line) for line in (tmp_path / "brest.recipes.jsonl").read_text().splitlines()]
+    assert [each["stratum"] for each in recipes] == ["hungary"] * 12 + ["cleveland"] * 9
+    patients = TASK.read(tmp_path / "brest.csv")
+    assert len(patients) + sum(patients.set_aside.values()) == 21
+
+
+def test_no_digital_hospital_has_a_patient_of_the_digital_start(tmp_path: Path) -> None:
+    """Else a model would be tested on patients whom it began with."""
+    study = FREE.model_copy(update={"synthetic": Synthetic(patients=800, start_steps=1, fill=False)})
+    nodes_for(study, None, 4, tmp_path, secret_noise=False)
+    assert study.synthetic is not None
+    begun = {each.canonical() for each in recipes_of(TASK, study.synthetic, study.seed)}
+    lines = [
+        line
+        for file in (tmp_path / "digital-hospitals").glob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    met = {Recipe(**json.loads(line)).canonical() for line in lines}
+    assert (len(begun), len(met)) == (800, 800)
+    assert not begun & met
