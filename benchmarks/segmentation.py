@@ -2,9 +2,9 @@
 
     python benchmarks/segmentation.py DATA --out OUT [--seeds 1 2 3 4 5] [--processes 2]
 
-Each seed is one `laennec compare` of examples/ventricle-segmentation.toml in OUT/seed-N, in a process of its own; a
-seed whose result is there is not run again, so an interrupted benchmark goes on. Prints every arm over all seeds as
-a table, and writes the curve as OUT/epsilon-curve.svg.
+Each seed is one `laennec compare` of examples/ventricle-segmentation.toml in OUT/seed-N, in a process of its own;
+a seed whose result is there is not run again, so an interrupted benchmark goes on. Prints every arm over all
+seeds as a table, and writes the curve as OUT/epsilon-curve.svg.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def one(study: Path, data: Path, out: Path, seed: int) -> dict[str, Any]:
     if not (folder / "result.json").is_file():
         arms = [f"{arm}_{each}" for arm in ARMS[3:] for each in EPSILONS]
         options = [f"--epsilon={each}" for each in EPSILONS] + [f"--arm={arm}" for arm in (*ARMS, *arms)]
-        command = [sys.executable, "-m", "laennec.cli", "compare", study, "--data", data, "--out", folder]
+        laennec = Path(sys.executable).parent / "laennec"
+        command = [laennec, "compare", study, "--data", data, "--out", folder]
         subprocess.run(
             [*command, f"--seed={seed}", "--json", *options], check=True, stdout=subprocess.DEVNULL
         )
