@@ -224,15 +224,14 @@ def segmentation(data: Path, seeds: int, group: str = "SC-HYP") -> None:
     filled = parse(SEGMENTATION)
     task, everybody = find(filled.task), hospitals_in(filled.task, data, None, secret_noise=False)
     hospitals = [each for each in everybody if each.name != group]
-    away = next(cohort(filled.task, each.sources) for each in everybody if each.name == group)
-    others = [cohort(filled.task, each.sources).test for each in hospitals]
+    away = next(cohort(task.name, each.sources) for each in everybody if each.name == group)
+    others = [cohort(task.name, each.sources).test for each in hospitals]
     tested = PooledPatients([away.training, away.test, *others])
     missing = len(away.training) + len(away.test)
 
     def score(model: Array) -> Values:
         return rows_of(task, model, tested)[task.headline]
 
-    arms = [learned(study, hospitals, seeds, score) for study in (filled.without_digital_patients(), filled)]
     place = np.arange(len(tested))
     tests: dict[str, Test] = {
         f"Dice of the left cavity, all of {group}": (np.where(place < missing, 0.0, np.nan), mean),
@@ -241,6 +240,7 @@ def segmentation(data: Path, seeds: int, group: str = "SC-HYP") -> None:
             mean,
         ),
     }
+    arms = [learned(study, hospitals, seeds, score) for study in (filled.without_digital_patients(), filled)]
     table(f"ventricle-segmentation: the hospital {group} stays away", arms, tests, task)
 
 

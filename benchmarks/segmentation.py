@@ -2,7 +2,7 @@
 
     python benchmarks/segmentation.py DATA --out OUT [--seeds 1 2 3 4 5] [--processes 2]
 
-Each seed is one `laennec compare` of examples/ventricle-segmentation.toml in OUT/seed-N, in a process of its own;
+Each seed is one `laennec compare` of examples/ventricle-segmentation.toml in OUT/seed-N, in its own process;
 a seed whose result is there is not run again, so an interrupted benchmark goes on. Prints every arm over all
 seeds as a table, and writes the curve as OUT/epsilon-curve.svg.
 """

@@ -103,9 +103,9 @@ class Synthetic(_Table):
     """Digital patients: of which strata (none named: all of the task's), and how many in all.
 
     With `start_steps` the model is trained on them before the first round, so many gradient steps over
-    `start_batch` of them. With `fill` hospitals count the strata of their patients, at a cost of `epsilon`, and
-    each simulates its share of those who are rare. Digital patients are public: what is learned from them
-    costs no ε.
+    `start_batch` of them. With `fill` hospitals count the strata of their patients, at a cost of `epsilon`,
+    and each simulates its share of those who are rare. Digital patients are public: what is learned from
+    them costs no ε.
     """
 
     strata: Annotated[tuple[str, ...], Field(strict=False)] = ()

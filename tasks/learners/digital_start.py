@@ -47,7 +47,7 @@ def digital_start(task: Task, study: Study, watch: Watch = nobody_watches) -> Ar
     if synthetic is None or synthetic.start_steps == 0:
         return initial_vector(task, study.seed)
     training = study.training
-    drawn = (synthetic.strata, synthetic.patients, synthetic.start_steps)
+    drawn = (synthetic.strata, synthetic.patients, synthetic.start_steps, synthetic.start_batch)
     key = (task.name, task.version, study.seed, *drawn, training.optimiser, training.learning_rate)
     if key not in _made:  # the arms of a comparison begin alike
         _made[key] = _learn(task, study, synthetic, watch)

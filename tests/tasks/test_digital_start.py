@@ -86,3 +86,10 @@ def test_an_unknown_stratum_and_a_task_without_a_simulator_are_refused() -> None
         digital_start(COMPLETE, study(strata=("lille",)))
     with pytest.raises(StudyError, match=r"no simulator of digital patients: remove \[synthetic\]"):
         digital_start(replace(COMPLETE, strata=()), study())
+
+
+def test_a_gap_to_fill_needs_no_other_start_and_another_batch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = digital_start(COMPLETE, study(start_batch=16))
+    assert digital_start(COMPLETE, study(start_batch=8)).tobytes() != first.tobytes()
+    monkeypatch.setattr(module, "_learn", None)
+    np.testing.assert_array_equal(digital_start(COMPLETE, study(start_batch=16, fill=True)), first)
