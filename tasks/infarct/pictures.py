@@ -93,7 +93,7 @@ def bullseyes(patient: Judged) -> bytes:
     if known:
         truth = np.where(patient.truth[1:] >= 0, patient.truth[1:], np.nan).astype(np.float64)
         _filled(axes[2], truth, 0.0, 1.0, "infarcted, in truth", "Reds")
-    figure.tight_layout()
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.82, wspace=0.05)
     return _png(figure)
 
 
@@ -116,7 +116,7 @@ def _filled(
     for bar, value in zip(axes.patches, values, strict=True):
         if not np.isfinite(value):
             bar.set_facecolor(UNKNOWN_GREY)
-    axes.set_title(f"{title}\n{low:g} to {high:g}", fontsize=7)
+    axes.set_title(f"{title}\n{low:g} to {high:g}", fontsize=7, y=1.0, pad=2.0)
 
 
 def contour_sheet(patients: Sequence[tuple[str, Contours, Judged]]) -> bytes:

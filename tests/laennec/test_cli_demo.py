@@ -26,6 +26,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PICTURED", Protocol(slices=3, phases=2, size=64, spacing=2.8))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_the_demo_stands_before_and_after_the_gap_is_filled(laennec: Laennec, tmp_path: Path) -> None:
     finished = laennec("demo", "--out", tmp_path / "out")
