@@ -13,6 +13,7 @@ from server.progress import Progress
 from server.report.audit import sentences
 
 TOOLS = ("laennec", "torch", "opacus", "dp-accounting", "flwr", "cryptography")
+STRATA = "the number of patients of each stratum, from which digital ones were planned"
 COVERED = (
     "every gradient that left a hospital, over all rounds of this study",
     "the number of patients by which updates are divided",
@@ -98,7 +99,7 @@ def privacy_card(progress: Progress, *, secret_noise: bool) -> dict[str, Any]:
         "randomness": "ChaCha20, key from the operating system"
         if secret_noise
         else "ChaCha20, key from the seed",
-        "covered": list(COVERED),
+        "covered": [*COVERED, *([STRATA] if progress.study.fills else [])],
         "not_covered": not_covered,
         "warnings": warnings,
         "versions": versions,

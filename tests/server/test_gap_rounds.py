@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import gapped
@@ -17,6 +18,7 @@ from client import filling
 from ground.errors import StudyError
 from privacy.accountant import Accountant
 from server.progress import begin
+from server.report.card import STRATA, privacy_card
 from tasks.heart_disease.task import COMPLETE
 from tasks.study import Study
 
@@ -135,3 +137,12 @@ def test_the_gap_filled_finds_the_north(hospitals: tuple[Settings, ...]) -> None
     """Of whom one hospital has a few: it is told from the south by those who were made."""
     alone = run(gapped.study().without_digital_patients(), hospitals)
     assert undisturbed("free", hospitals).progress.state.model[1] > alone.progress.state.model[1] + 0.1
+
+
+def test_the_card_says_that_strata_were_counted_and_only_where_they_were(
+    hospitals: tuple[Settings, ...],
+) -> None:
+    finished = undisturbed("masked", hospitals).progress
+    assert STRATA in privacy_card(finished, secret_noise=True)["covered"]
+    unfilled = replace(finished, study=finished.study.without_digital_patients())
+    assert STRATA not in privacy_card(unfilled, secret_noise=True)["covered"]

@@ -15,6 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from ground.errors import UsageError
 from simulation.heart.export import cohort, nifti
@@ -78,8 +79,9 @@ def test_the_activation_map_lies_on_the_myocardium(heart: DigitalHeart) -> None:
     to_voxel = np.linalg.inv(heart.activation_affine) @ heart.affine
     place, row, column = np.argwhere(heart.labels[:, 0] == 2).T
     voxel = (to_voxel @ np.stack([column, row, place, np.ones(len(place))]))[:3].round().astype(int)
-    reached = ~np.isnan(heart.activation_map[tuple(voxel)])
-    assert reached.mean() > 0.6  # coarse voxels, breathing, and scar that does not conduct
+    reached = ndimage.binary_dilation(~np.isnan(heart.activation_map))[tuple(voxel)]
+    # A voxel beside, since voxels are coarse and hearts breathe; the rest is scar that does not conduct.
+    assert reached.mean() > 0.8
 
 
 def test_dicom_is_read_back_and_names_nobody(heart: DigitalHeart) -> None:
