@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from discs import heart
+from drawn_hearts import heart
 
 from ground.errors import DataError
 from simulation.heart.strata import recipes

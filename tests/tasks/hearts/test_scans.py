@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from discs import ACDC, acdc, affine, heart, image, labels, numbered, write
+from drawn_hearts import ACDC, acdc, affine, heart, image, labels, numbered, write
 
 from ground.errors import DataError
 from simulation.heart.export.cohort import Wanted, patient_files
