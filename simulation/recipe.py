@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ground.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,9 @@ class Recipe:
     def entropy(self) -> int:
         """128 bits that seed the simulator's generator: the first half of the digest."""
         return int(self.digest()[:32], 16)
+
+
+def write_recipes(recipes: Sequence[Recipe], file: Path) -> None:
+    """One recipe a line, as JSON; atomic."""
+    lines = [json.dumps(json.loads(recipe.canonical())) for recipe in recipes]
+    write_atomically(file, "\n".join(lines) + "\n", 0o644)  # public: anybody may make these patients

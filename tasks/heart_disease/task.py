@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from ground.errors import DataError
-from simulation.recipe import Recipe
+from simulation.recipe import Recipe, write_recipes
 from simulation.tables import heart_disease as digital
 from tasks.contract import Task
 from tasks.heart_disease.columns import (
@@ -151,8 +150,7 @@ def export(recipes: list[Recipe], hospital: str, folder: Path) -> Path:
     """HOSPITAL.csv in the layout that `read` takes, and HOSPITAL.recipes.jsonl, one recipe a line."""
     table = folder / f"{hospital}.csv"
     write_table(table, [digital.simulate(recipe) for recipe in recipes], SCHEMA)
-    lines = [json.dumps(json.loads(recipe.canonical())) for recipe in recipes]
-    (folder / f"{hospital}.recipes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_recipes(recipes, folder / f"{hospital}.recipes.jsonl")
     return table
 
 

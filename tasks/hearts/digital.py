@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from simulation.heart.patient import Pairs, pairs
 from simulation.heart.people import draw
 from simulation.heart.picture import Protocol
-from simulation.recipe import Recipe
+from simulation.recipe import Recipe, write_recipes
 from tasks.hearts import stored
 from tasks.hearts.grey import as_images, scaled
 from tasks.hearts.patients import BACKGROUND, LEFT, MYOCARDIUM, RIGHT, SIZE, SPACING, Heart, HeartPatients
@@ -40,8 +39,7 @@ def export(recipes: list[Recipe], hospital: str, folder: Path) -> Path:
     """HOSPITAL.npz in our own layout, and HOSPITAL.recipes.jsonl, one recipe a line."""
     file = folder / f"{hospital}.npz"
     stored.write(file, simulate(recipes))
-    lines = [json.dumps(json.loads(recipe.canonical())) for recipe in recipes]
-    (folder / f"{hospital}.recipes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_recipes(recipes, folder / f"{hospital}.recipes.jsonl")
     return file
 
 

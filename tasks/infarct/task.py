@@ -6,7 +6,6 @@ synthesis of pathological cine MR sequences from real healthy cases*, IEEE Trans
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import nn
 
 from ground.errors import TaskError
 from simulation.heart.anatomy.segments import SEGMENTS
-from simulation.recipe import Recipe
+from simulation.recipe import Recipe, write_recipes
 from tasks.contract import Task
 from tasks.infarct import cohort, reading
 from tasks.infarct.digital import simulate
@@ -51,8 +50,7 @@ def export(recipes: list[Recipe], hospital: str, folder: Path) -> Path:
     """HOSPITAL.npz in a layout that `read` takes, and HOSPITAL.recipes.jsonl, one recipe a line."""
     file = folder / f"{hospital}.npz"
     reading.write(file, simulate(recipes))
-    lines = [json.dumps(json.loads(recipe.canonical())) for recipe in recipes]
-    (folder / f"{hospital}.recipes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_recipes(recipes, folder / f"{hospital}.recipes.jsonl")
     return file
 
 

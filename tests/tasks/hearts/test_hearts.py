@@ -16,14 +16,6 @@ from tasks.hearts.reader import hospitals, read_hospital
 from tasks.patients import PooledPatients, TablePatients
 
 
-@pytest.fixture(scope="module")
-def sunnybrook(data: Path) -> Path:
-    folder = data / "sunnybrook-slices"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is absent")
-    return folder
-
-
 def test_sunnybrook_is_four_hospitals_of_hearts_with_two_phases(sunnybrook: Path) -> None:
     sizes = {}
     for name, path in hospitals(sunnybrook).items():

@@ -17,14 +17,6 @@ from tasks.infarct.task import INFARCT, split, stratify
 VALUE = "87654321"
 
 
-@pytest.fixture(scope="module")
-def sunnybrook(data: Path) -> Path:
-    folder = data / "sunnybrook-slices"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is absent; set LAENNEC_DATA to the folder that holds it")
-    return folder
-
-
 def heart(group: str, slices: int = 4) -> Heart:
     rows, columns = np.mgrid[:128, :128]
     labels, phase, level = [], [], []
