@@ -1,7 +1,6 @@
 """The memory of a whole hospital in a round under secure aggregation, which its training has most of.
 
     python benchmarks/secagg_client.py
-    python benchmarks/secagg_client.py --default-allocator
 
 `client.training.answer` itself answers a round's instruction, at a hospital with a folder of its own: model,
 a gradient a patient, clipped sum, noise, words, masks, the reply on disk. The model is eight linear layers.
@@ -13,17 +12,12 @@ units of the update (32-bit floats). The published model counts, which comes wit
 patients do not. The peak of each stage: until the clipped sum is there; from there until its words are
 masked; until the reply is on disk. "Above the models" leaves out what is held in the second stage whatever is
 done with the sum: the published model, the one that is trained and the one that such are copied from.
-
-glibc keeps what is freed, up to 32 MB a piece, for what is asked for next. So that what is in use is counted,
-the processes run with MALLOC_MMAP_THRESHOLD_=1000000, which gives it back; a node may be run so too.
-"--default-allocator" counts what is kept as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -146,26 +140,20 @@ def measure(side: int, patients: int) -> dict[str, int]:
 def main() -> None:
     """Print one row a size of model and number of patients."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parameters", type=int, nargs="+", default=[4_000_000, 31_000_000])
+    parser.add_argument("--parameters", type=int, nargs="+", default=[400_000, 4_000_000, 31_000_000])
     parser.add_argument("--patients", type=int, nargs="+", default=[1, 32])
-    parser.add_argument("--default-allocator", action="store_true", help="count what glibc keeps")
     parser.add_argument("--inside", action="store_true", help="measure in this process and print JSON")
     options = parser.parse_args()
     if options.inside:
         print(json.dumps(measure(isqrt(options.parameters[0] // LAYERS), options.patients[0])))
         return
-    environment = {} if options.default_allocator else {"MALLOC_MMAP_THRESHOLD_": "1000000"}
     print("parameters   update  patients  gradients  sum to words  stored  above the models   target")
     for parameters in options.parameters:
         size = LAYERS * isqrt(parameters // LAYERS) ** 2
         for patients in options.patients:
             terms = ["--inside", "--parameters", str(size), "--patients", str(patients)]
             done = subprocess.run(
-                [sys.executable, __file__, *terms],
-                check=True,
-                capture_output=True,
-                text=True,
-                env={**os.environ, **environment},
+                [sys.executable, __file__, *terms], check=True, capture_output=True, text=True
             )
             peaks = {name: each / (4 * size) for name, each in json.loads(done.stdout).items()}
             above = peaks["words"] - 3

@@ -20,12 +20,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ground.arrays import Array
 from ground.errors import PrivacyError
+from ground.memory import give_back
 from privacy.plan import UNIT
 from privacy.randomness import Stream
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 # Values of gradients that are held at a time, one patient's at the least: 256 MiB of them.
 GRADIENTS = 1 << 26
+# From so many values of gradients on, what they took is given back to the system.
+LARGE = 1 << 18
 # Values at a time of what is done to each: they stay in the processor's cache, and nothing is held twice.
 STRETCH = 1 << 15
 
@@ -134,6 +137,8 @@ class PatientGradients:
             gradients = self.of(inputs[start : start + chunk], targets[start : start + chunk])
             add_rows(total, _clip(gradients, clip), step)
             del gradients  # before the next ones are made
+        if count * min(chunk, len(inputs)) >= LARGE:
+            give_back()  # what follows, noise and words, needs far less than the gradients did
         return ClippedSum(total.numpy(), clip, step=step)
 
 
