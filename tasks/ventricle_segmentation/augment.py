@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 TURN = 0.35  # rad, either way
-ZOOM = 0.2  # of the logarithm, either way
+ZOOM = 0.4  # of the logarithm, either way
 STRETCH = 0.08  # of the logarithm of one axis against the other
 SHIFT = 0.1  # of the half image, either way
 GAMMA = 0.3  # of the logarithm

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,8 +25,10 @@ STRIDES = (1, 2, 2, 2)
 BLOCK = 2  # pixels across and down
 GROUPS = 4
 AT_ONCE = 64  # slices
+ON_IT = 1e-6  # pixels: rounding of where a hull's side lies
 
 Masks = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class HalvedUNet(nn.Module):
@@ -60,7 +63,7 @@ def model() -> nn.Module:
 def predicted(net: nn.Module, hearts: Sequence[Heart]) -> list[Masks]:
     """For each heart the label of each pixel, (item, Y, X), 0 to 3.
 
-    The likeliest label; of the left cavity only the largest connected piece of a slice.
+    The likeliest label; the left cavity of a slice is the convex hull of its largest connected piece.
     """
     if not hearts:
         return []
@@ -75,12 +78,34 @@ def _labels(net: nn.Module, images: Tensor) -> Masks:
     parts = [_likeliest(net(images[start : start + AT_ONCE, None])) for start in starts]
     found: Masks = torch.cat(parts).numpy()
     for slice_ in found:
-        pieces, count = ndimage.label(slice_ == LEFT)
-        if count > 1:
-            sizes = np.bincount(pieces.ravel())
-            sizes[0] = 0
-            slice_[(pieces > 0) & (pieces != sizes.argmax())] = BACKGROUND
+        cavity = slice_ == LEFT
+        slice_[cavity] = BACKGROUND
+        slice_[filled(cavity)] = LEFT
     return found
+
+
+def filled(cavity: Mask) -> Mask:
+    """The convex hull of the largest connected piece of a region (Y, X): as experts draw a cavity.
+
+    Papillary muscles and trabeculae count as cavity, and a section of it has no bays.
+    """
+    pieces, count = ndimage.label(cavity)
+    if count > 1:
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        cavity = pieces == sizes.argmax()
+    pixels = np.argwhere(cavity)
+    if len(pixels) < 3 or (np.ptp(pixels, axis=0) == 0).any():  # nothing lies between them
+        return cavity
+    try:
+        sides = ConvexHull(pixels).equations  # (side, 3): n · pixel + d ≤ 0 within
+    except QhullError:  # all on one slant line
+        return cavity
+    box = tuple(slice(low, high + 1) for low, high in zip(pixels.min(0), pixels.max(0), strict=True))
+    places = np.moveaxis(np.mgrid[box], 0, -1)
+    whole = cavity.copy()
+    whole[box] = (places @ sides[:, :2].T + sides[:, 2] <= ON_IT).all(-1)
+    return whole
 
 
 def _likeliest(logits: Tensor) -> Tensor:

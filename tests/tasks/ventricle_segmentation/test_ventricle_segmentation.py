@@ -17,7 +17,7 @@ from tasks.learners.model import initial_vector, model_from, moved
 from tasks.patients import PooledPatients
 from tasks.ventricle_segmentation.loss import loss
 from tasks.ventricle_segmentation.metrics import dice, hausdorff, of_heart
-from tasks.ventricle_segmentation.model import predicted
+from tasks.ventricle_segmentation.model import filled, predicted
 from tasks.ventricle_segmentation.task import TASK
 
 
@@ -160,6 +160,17 @@ def test_of_the_left_cavity_one_piece_a_slice_is_kept() -> None:
     answer[0, 2:6, 2:6] = 1
     [found] = predicted(Says(sure_of(answer)), [heart])
     assert np.array_equal(found, heart.labels.numpy())
+
+
+def test_a_bay_in_the_cavity_is_filled_and_nothing_else_is_added() -> None:
+    rows, columns = np.mgrid[:128, :128]
+    disc = (rows - 60) ** 2 + (columns - 64) ** 2 <= 400
+    bitten = disc & ~((rows < 50) & (abs(columns - 64) < 5))
+    assert (filled(bitten) >= bitten).all()
+    assert filled(bitten).sum() > 0.98 * disc.sum()
+    assert (filled(disc) == disc).all()
+    for thin in (np.zeros_like(disc), np.eye(128, dtype=bool), rows == 7, (rows == 3) & (columns == 4)):
+        assert (filled(thin) <= thin).all()
 
 
 def test_pooled_patients_are_measured_like_their_hospitals() -> None:
