@@ -1,10 +1,11 @@
 """Segmentation of real hearts over seeds: pooled, federated, digital patients only, and the curve over ε.
 
-    python benchmarks/segmentation.py DATA --out OUT [--seeds 1 2 3 4 5] [--processes 2]
+    python benchmarks/segmentation.py DATA --out OUT [--seeds 1 2 3 4 5] [--curve 1 2] [--processes 2]
 
 Each seed is one `laennec compare` of examples/ventricle-segmentation.toml in OUT/seed-N, in its own process;
-a seed whose result is there is not run again, so an interrupted benchmark goes on. Prints every arm over all
-seeds as a table, and writes the curve as OUT/epsilon-curve.svg.
+what was finished is not run again, so an interrupted benchmark goes on. Other ε than the example's own are
+run for the seeds of `--curve` alone. Prints every arm over its seeds as a table, and writes the curve as
+OUT/epsilon-curve.svg.
 """
 
 from __future__ import annotations
@@ -32,21 +33,23 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder of sunnybrook-slices")
     parser.add_argument("--out", type=Path, default=Path("runs/segmentation"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--curve", type=int, nargs="*", default=[1, 2], help="seeds of the curve over ε")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--study", type=Path, default=EXAMPLE)
     asked = parser.parse_args()
     with ThreadPoolExecutor(asked.processes) as pool:
-        results = list(pool.map(lambda seed: one(asked.study, asked.data, asked.out, seed), asked.seeds))
+        results = list(pool.map(lambda seed: one(asked, seed), asked.seeds))
     table(results)
     curve(results, asked.out / "epsilon-curve.svg")
 
 
-def one(study: Path, data: Path, out: Path, seed: int) -> dict[str, Any]:
+def one(asked: argparse.Namespace, seed: int) -> dict[str, Any]:
     """The result of that seed, run where it is not there yet."""
-    folder = out / f"seed-{seed}"
+    study, data, folder = asked.study, asked.data, asked.out / f"seed-{seed}"
     if not (folder / "result.json").is_file():
-        arms = [f"{arm}_{each}" for arm in ARMS[3:] for each in EPSILONS]
-        options = [f"--epsilon={each}" for each in EPSILONS] + [f"--arm={arm}" for arm in (*ARMS, *arms)]
+        others = EPSILONS if seed in asked.curve else ()
+        arms = [f"{arm}_{each}" for arm in ARMS[3:] for each in others]
+        options = [f"--epsilon={each}" for each in others] + [f"--arm={arm}" for arm in (*ARMS, *arms)]
         laennec = Path(sys.executable).parent / "laennec"
         command = [laennec, "compare", study, "--data", data, "--out", folder]
         subprocess.run(
@@ -58,13 +61,13 @@ def one(study: Path, data: Path, out: Path, seed: int) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> None:
     """Every arm: Dice, its worst hospital, Hausdorff distance; mean and standard deviation over seeds."""
-    print(f"{len(results)} seeds; means over hospitals, then over seeds, ± standard deviation over seeds\n")
-    print("| | Dice | worst hospital | 95 % Hausdorff distance, mm |\n|---|---|---|---|")
-    for key in results[0]["arms"]:
+    print("Means over hospitals, then over seeds, ± standard deviation over seeds\n")
+    print("| | seeds | Dice | worst hospital | 95 % Hausdorff distance, mm |\n|---|---|---|---|---|")
+    for key in dict.fromkeys(key for result in results for key in result["arms"]):
         arms = [result["arms"][key] for result in results if key in result["arms"]]
         dice, worst = [arm["mean"]["dice"] for arm in arms], [arm["worst_hospital"]["dice"] for arm in arms]
         distance = [arm["mean"]["hd95_mm"] for arm in arms]
-        print(f"| {arms[0]['label']} | {over(dice)} | {over(worst)} | {over(distance, 1)} |")
+        print(f"| {arms[0]['label']} | {len(arms)} | {over(dice)} | {over(worst)} | {over(distance, 1)} |")
 
 
 def over(values: list[float], digits: int = 3) -> str:
@@ -86,9 +89,9 @@ def curve(results: list[dict[str, Any]], file: Path) -> None:
     ):
         points = sorted(
             (arms[0]["epsilon"], [arm["mean"]["dice"] for arm in arms])
-            for name in results[0]["arms"]
+            for name in dict.fromkeys(name for result in results for name in result["arms"])
             if name == key or name.removeprefix(f"{key}_").isdigit()
-            if (arms := [result["arms"][name] for result in results])
+            if (arms := [result["arms"][name] for result in results if name in result["arms"]])
         )
         spread = [statistics.stdev(dice) if len(dice) > 1 else math.nan for _, dice in points]
         means = [statistics.fmean(dice) for _, dice in points]

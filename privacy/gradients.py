@@ -122,19 +122,32 @@ class PatientGradients:
         return rows
 
     def clipped_sum(
-        self, inputs: Tensor, targets: Tensor, clip: float, *, step: float = 0.0, chunk: int = 256
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        clip: float,
+        *,
+        step: float = 0.0,
+        views: int = 1,
+        chunk: int = 256,
     ) -> ClippedSum:
         """The sum over patients of their clipped gradients.
 
-        At most `chunk` patients are held in memory at a time, and fewer of a model so large that their
-        gradients would be more than `GRADIENTS` values. With a `step`, each patient's clipped gradient is
-        rounded towards zero to whole steps.
+        Each patient has `views` rows, one after the other; her gradient is their mean, which is then clipped,
+        so that many views of her are worth as much privacy as one (De et al. 2022, section 3.2). At most
+        `chunk` rows are held in memory at a time, and fewer of a model so large that their gradients would be
+        more than `GRADIENTS` values, but one patient's at the least. With a `step`, each patient's clipped
+        gradient is rounded towards zero to whole steps.
         """
+        if len(inputs) % views:
+            raise ValueError(f"{len(inputs)} rows are not {views} views of each patient")
         count = sum(p.numel() for p in self._parameters)
-        chunk = max(1, min(chunk, GRADIENTS // max(1, count)))
+        chunk = max(1, min(chunk, GRADIENTS // max(1, count)) // views) * views
         total = torch.zeros(count, dtype=torch.float64)
         for start in range(0, len(inputs), chunk):
             gradients = self.of(inputs[start : start + chunk], targets[start : start + chunk])
+            if views > 1:
+                gradients = gradients.view(-1, views, count).mean(dim=1)
             add_rows(total, _clip(gradients, clip), step)
             del gradients  # before the next ones are made
         if count * min(chunk, len(inputs)) >= LARGE:

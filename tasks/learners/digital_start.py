@@ -46,12 +46,27 @@ def digital_start(task: Task, study: Study, watch: Watch = nobody_watches) -> Ar
     synthetic = study.synthetic
     if synthetic is None or synthetic.start_steps == 0:
         return initial_vector(task, study.seed)
-    training = study.training
-    drawn = (synthetic.strata, synthetic.patients, synthetic.start_steps, synthetic.start_batch)
-    key = (task.name, task.version, study.seed, *drawn, training.optimiser, training.learning_rate)
+    key = key_of(task, study)
     if key not in _made:  # the arms of a comparison begin alike
         _made[key] = _learn(task, study, synthetic, watch)
     return _made[key].copy()
+
+
+def key_of(task: Task, study: Study) -> tuple[object, ...]:
+    """All that a digital start follows from: two studies with one key begin alike."""
+    training, synthetic = study.training, study.synthetic or Synthetic()
+    drawn = (synthetic.strata, synthetic.patients, synthetic.start_steps, synthetic.start_batch)
+    return (task.name, task.version, study.seed, *drawn, training.optimiser, training.learning_rate)
+
+
+def made(task: Task, study: Study) -> Array | None:
+    """The study's digital start where this process has made it or was told of it, shape (parameter,)."""
+    return _made.get(key_of(task, study))
+
+
+def remember(task: Task, study: Study, start: Array) -> None:
+    """Take that digital start as the study's instead of making it."""
+    _made[key_of(task, study)] = start
 
 
 def recipes_of(task: Task, synthetic: Synthetic, seed: int) -> list[Recipe]:

@@ -41,9 +41,10 @@ class GradientSum(GradientLearner):
         model = model_from(self.task, visit.published["model"]).train()
         chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
         with torch_seed(seed_from(visit.stream)), moving(model, self.study.trains):
-            batch = learning_batch(self.task, visit.patients, chosen, generator_from(visit.stream))
+            rows = np.repeat(chosen, self.study.views)
+            batch = learning_batch(self.task, visit.patients, rows, generator_from(visit.stream))
             with PatientGradients(model, self.task.loss) as gradients:
-                total = gradients.clipped_sum(*batch, plan.clip, step=visit.step)
+                total = gradients.clipped_sum(*batch, plan.clip, step=visit.step, views=self.study.views)
                 total = with_digital(total, self.task, gradients, visit, plan)
         total, confined = total.within(visit.box)
         noisy = add_noise(total, plan.noise_multiplier, visit.shares, visit.stream, in_place=True)

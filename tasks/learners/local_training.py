@@ -103,9 +103,10 @@ class LocalTraining(GradientLearner):
     ) -> Array:
         """The noisy mean gradient of one step: all of the noise is this hospital's own."""
         chosen = visit.stream.chosen(len(visit.patients), plan.sampling_rate)
-        batch = learning_batch(self.task, visit.patients, chosen, generator)
+        rows = np.repeat(chosen, self.study.views)
+        batch = learning_batch(self.task, visit.patients, rows, generator)
         with moving(model, self.study.trains), PatientGradients(model, self.task.loss) as gradients:
-            total = gradients.clipped_sum(*batch, plan.clip)
+            total = gradients.clipped_sum(*batch, plan.clip, views=self.study.views)
             total = with_digital(total, self.task, gradients, visit, plan, number)
         noisy = add_noise(total, plan.noise_multiplier, 1, visit.stream, in_place=True)
         gradient = np.zeros(visit.published["model"].shape)

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 TURN = 0.35  # rad, either way
 ZOOM = 0.4  # of the logarithm, either way
-STRETCH = 0.08  # of the logarithm of one axis against the other
-SHIFT = 0.1  # of the half image, either way
+STRETCH = 0.15  # of the logarithm of one axis against the other
+SHIFT = 0.2  # of the half image, either way
 GAMMA = 0.3  # of the logarithm
 BIAS = 0.2  # of the logarithm of the brightness, at the knots of a coarse grid
 NOISE = 0.03  # of the span of grey values

@@ -84,6 +84,34 @@ def test_the_clipped_sum_is_the_same_in_chunks_of_any_size(
     assert total.bound == clip
 
 
+@BOTH
+@given(patients=st.integers(1, 5), views=st.integers(1, 4), chunk=st.integers(1, 9), seed=SEEDS)
+@settings(deadline=None, max_examples=15)
+def test_several_views_of_a_patient_are_averaged_before_they_are_clipped(
+    model: Model, patients: int, views: int, chunk: int, seed: int
+) -> None:
+    module, inputs, targets = made(model, patients * views, seed)
+    rows = loop(module, inputs, targets).numpy().reshape(patients, views, -1).mean(axis=1)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    clip = float(np.median(norms))
+    with PatientGradients(module, loss) as gradients:
+        total = gradients.clipped_sum(inputs, targets, clip, views=views, chunk=chunk)
+    np.testing.assert_allclose(total.vector, (rows * np.minimum(1.0, clip / norms)).sum(axis=0), atol=1e-10)
+
+
+def test_a_patient_of_many_views_moves_the_sum_by_at_most_the_clip_and_her_views_stay_together() -> None:
+    module, inputs, targets = made(linear, 8, seed=1)
+    inputs[4:] *= 1e6
+    with PatientGradients(module, loss) as gradients:
+        without = gradients.clipped_sum(inputs[:4], targets[:4], clip=0.1, views=4)
+        total = gradients.clipped_sum(inputs, targets, clip=0.1, views=4)
+        each = gradients.clipped_sum(inputs, targets, clip=0.1)
+        with pytest.raises(ValueError, match="views"):
+            gradients.clipped_sum(inputs[:-1], targets[:-1], clip=0.1, views=4)
+    assert np.linalg.norm(total.vector - without.vector) <= 0.1 * (1 + 1e-9)
+    assert np.linalg.norm(each.vector - without.vector) > 0.15, "rows taken for patients: this would not show"
+
+
 @pytest.mark.parametrize(("held", "most"), [(37 * 3, 3), (1, 1), (1 << 26, 10)])
 def test_so_many_gradients_are_held_as_memory_has_room_for_and_at_least_one(
     held: int, most: int, monkeypatch: pytest.MonkeyPatch

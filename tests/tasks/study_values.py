@@ -42,6 +42,7 @@ PRIVACY = {
     "minimum-hospitals": st.integers(1, 10**6),
     "learning-rate": st.none() | POSITIVE,
     "trains": st.sampled_from(["everything", "biases"]),
+    "views": st.integers(1, 1000),
 }
 KEYS = [("name",), ("task",), ("rounds",), ("seed",), ("task-version",), ("labels",), ("privacy",)]
 KEYS += [("training", key) for key in TRAINING] + [("privacy", key) for key in PRIVACY]

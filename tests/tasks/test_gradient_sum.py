@@ -121,6 +121,19 @@ def test_the_same_visit_gives_the_same_vector_and_another_stream_another() -> No
     assert (first != other).all()
 
 
+@pytest.mark.parametrize("noise", ["distributed", "local"])
+def test_many_views_of_patients_who_always_look_the_same_are_one_view_of_each(noise: str) -> None:
+    quiet = replace(paper.plan(clip=0.3, noise=noise), noise_multiplier=0.0)
+    memory = {"patients": np.array([40.0])}
+    found = []
+    for views in (1, 3):
+        privacy = STUDY.privacy.model_copy(update={"views": views, "noise": noise})
+        learner = learner_for(paper.TOY, STUDY.model_copy(update={"privacy": privacy}))
+        visit = paper.visit(EVERYBODY, {"model": MODEL}, plan=quiet, memory=memory)
+        found.append(learner.contribute(visit)[0].vector)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
 def test_a_count_below_one_does_not_turn_the_step_around() -> None:
     quiet = replace(paper.plan(), noise_multiplier=0.0)
     state = State(MODEL, {"patients": np.array([-3.0])})
