@@ -37,9 +37,7 @@ class Booking:
                     f"the book has a budget for {', '.join(budgeted)} and none for {self.account}, whose "
                     f"patients are asked for: set one with --account {self.account}"
                 )
-        per_round = Event(1.0, 0.0) if plan is None else plan.step_event(plan.steps // study.rounds)
-        releases = study.rounds + int(study.fills)  # the count of strata is one more
-        cost = Accountant((replace(per_round, times=releases),)) if plan is None else plan.cost()
+        cost, per_round = terms_of(study, plan)
         self.ledger.check(self.account, study.digest, cost, rounds=study.rounds, per_round=per_round)
 
     def reserve(self, study: Study, number: int, event: Event | None) -> None:
@@ -60,6 +58,13 @@ class Booking:
             self.ledger.disclose(self.account, study.digest, number, "number of patients")
         if reply.metrics:
             self.ledger.disclose(self.account, study.digest, number, "metrics on test patients")
+
+
+def terms_of(study: Study, plan: PrivacyPlan | None) -> tuple[Accountant, Event]:
+    """All releases of the study run to its end, and those of each of its rounds among them."""
+    per_round = Event(1.0, 0.0) if plan is None else plan.step_event(plan.steps // study.rounds)
+    releases = study.rounds + int(study.fills)  # the count of strata is one more
+    return Accountant((replace(per_round, times=releases),)) if plan is None else plan.cost(), per_round
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""The ground floor: errors and durable files, which every other package stands on."""
+"""The ground floor: errors, durable files and signatures, which every other package stands on."""

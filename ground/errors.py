@@ -8,8 +8,10 @@ A message is one line: what went wrong, where, and what to do next. It never car
     │   ├── DataError           files that do not hold what the task needs
     │   └── TaskError           a task that is not installed here
     ├── PrivacyError            a promise about privacy that cannot be kept
-    │   └── BudgetError         a study that costs more than the hospital allows
+    │   ├── BudgetError         a study that costs more than the hospital allows
+    │   └── ApprovalError       a study that nobody at the hospital approved
     ├── FederationError         a round that could not be completed
+    │   └── LaterError          a hospital that will answer, at another hour
     └── StateError              saved state that is damaged or belongs to something else
 """
 
@@ -48,8 +50,20 @@ class BudgetError(PrivacyError):
     """A study that costs more than the hospital allows; its words are for the hospital alone."""
 
 
+class ApprovalError(PrivacyError):
+    """A study that no person at the hospital approved, or no longer does."""
+
+
 class FederationError(LaennecError):
     """A round that could not be completed; names the hospitals concerned."""
+
+
+class LaterError(FederationError):
+    """A hospital that will answer, at another hour: in `seconds` from now, by its own clock."""
+
+    def __init__(self, text: str, seconds: float = 0.0) -> None:
+        super().__init__(text)
+        self.seconds = seconds
 
 
 class StateError(LaennecError):

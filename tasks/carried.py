@@ -40,6 +40,10 @@ class CarriedArray(FlowerArray):
         return _plain, (self.dtype, self.shape, self.data)
 
 
+# Flower names an object on the wire by its class, and knows its own names only.
+CarriedArray.__qualname__ = FlowerArray.__qualname__
+
+
 def pack_arrays(arrays: Mapping[str, Array | Words]) -> ArrayRecord:
     """As Flower carries them."""
     record = ArrayRecord()  # filled one by one: given a dictionary it would make the bytes

@@ -10,12 +10,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from flwr.app import ConfigRecord, RecordDict
 
 from ground.arrays import Array, Arrays, Words
-from ground.errors import FederationError, LaennecError, by_name
+from ground.errors import FederationError, LaennecError, LaterError, by_name
 from privacy.plan import PrivacyPlan
 from privacy.secagg import Encoding, Roster
 from privacy.secagg.encoding import SMALL
@@ -114,6 +114,8 @@ class Reply:
         seconds: time spent on this instruction.
         worker: which process did it.
         error: kind and text, where it could not be done; nothing else is then of interest.
+        later: with an error, seconds after which it is of use to ask again; 0 where nobody can say.
+        signature: a governed hospital's under its refusal, with the date (`tasks.refusals`); else empty.
 
     """
 
@@ -131,10 +133,15 @@ class Reply:
     seconds: float = 0.0
     worker: str = ""
     error: tuple[str, str] | None = None
+    later: float = 0.0
+    signature: str = ""
 
     def problem(self) -> LaennecError | None:
         """The error that the hospital reports, of the kind that it was there."""
-        return None if self.error is None else by_name(self.error[0])(self.error[1])
+        if self.error is None:
+            return None
+        kind, text = self.error
+        return LaterError(text, self.later) if kind == LaterError.__name__ else by_name(kind)(text)
 
 
 def words_of_sum(
@@ -197,7 +204,7 @@ def unpack_instruction(content: RecordDict) -> Instruction:
     """The inverse of `pack_instruction`; raises FederationError on anything else."""
     text, arrays = _parts(content)
     try:
-        values = json.loads(text)
+        values = _read(text)
         return Instruction(
             phase=_phase(values["phase"]),
             study=str(values["study"]),
@@ -239,6 +246,8 @@ def reply_to_text(reply: Reply) -> str:
         "seconds": reply.seconds,
         "worker": reply.worker,
         "error": reply.error,
+        "later": reply.later,
+        "signature": reply.signature,
     }
     return json.dumps(text, allow_nan=False)
 
@@ -246,22 +255,24 @@ def reply_to_text(reply: Reply) -> str:
 def reply_from_text(text: str) -> Reply:
     """The inverse of `reply_to_text`; raises FederationError on anything else."""
     try:
-        values = json.loads(text)
+        values = _read(text)
         error = values["error"]
         return Reply(
             hospital=str(values["hospital"]),
             phase=_phase(values["phase"]),
             digest=str(values["digest"]),
             round=_integer(values["round"]),
-            noise=float(values["noise"]),
-            metrics={k: math.nan if v is None else float(v) for k, v in values["metrics"].items()},
+            noise=_finite(values["noise"]),
+            metrics={k: math.nan if v is None else _finite(v) for k, v in values["metrics"].items()},
             summed=tuple(str(name) for name in values["summed"]),
             secure=str(values["secure"]),
             patients=None if values["patients"] is None else _integer(values["patients"]),
             quarantined=None if values["quarantined"] is None else _integer(values["quarantined"]),
-            seconds=float(values["seconds"]),
+            seconds=_finite(values["seconds"]),
             worker=str(values["worker"]),
             error=None if error is None else (str(error[0]), str(error[1])),
+            later=_finite(values["later"]),
+            signature=str(values["signature"]),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FederationError(f"a reply is malformed: {SAME_VERSION}") from error
@@ -283,6 +294,21 @@ def _phase(value: object) -> Phase:
     if value not in MESSAGE_TYPE:
         raise ValueError("unknown phase")
     return value
+
+
+def _read(text: str) -> Any:
+    """JSON as we write it: half a surrogate pair would break whoever writes it down, NaN whoever sums it."""
+    values = json.loads(text, parse_constant=_finite)
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(values, ensure_ascii=False).encode()  # raises where there is half a pair
+    return values
+
+
+def _finite(value: object) -> float:
+    number = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
 
 
 def _integer(value: object) -> int:

@@ -6,28 +6,18 @@ hospital approves and what every message names: one changed value is another stu
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
-import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
 from ground.errors import StudyError
+from ground.strict import Table, explain, read
 from privacy.plan import Noise, PrivacyPlan
 
 StrategyName = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "scaffold", "ditto"]
@@ -49,21 +39,11 @@ Labels = Annotated[tuple[Label, ...], BeforeValidator(_in_order), PlainSerialize
 
 ADDED_LATER: dict[str, dict[str, object]] = {
     "training": {"optimiser": "sgd", "schedule": "constant"},
-    "privacy": {"learning-rate": None, "trains": "everything"},
+    "privacy": {"learning-rate": None, "trains": "everything", "views": 1},
 }
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        populate_by_name=True,
-        alias_generator=lambda name: name.replace("_", "-"),
-    )
-
-
-class Training(_Table):
+class Training(Table):
     """How a round learns. Rates multiply mean gradients; steps are full passes over those who take part.
 
     `optimiser` is of the hospitals' own steps without privacy; a private step is one of plain DP-SGD. The
@@ -79,13 +59,15 @@ class Training(_Table):
     proximal_strength: NotNegative = 0.1
 
 
-class Privacy(_Table):
+class Privacy(Table):
     """What the whole study may cost a patient; see `privacy.plan.PrivacyPlan`.
 
     An ε above 100 protects nobody and is refused: leave the [privacy] table out, and the report says so.
     `learning_rate` is of the private steps, that of [training] where it is absent. `trains` says what they
     move: noise grows with the root of the number of parameters, so that with few patients the biases, norms
-    and last layer of a model that starts well learn more than all of it (BiTFiT; Bu et al. 2022).
+    and last layer of a model that starts well learn more than all of it (BiTFiT; Bu et al. 2022). `views` is
+    how many items of each patient, augmented anew, a step averages before it clips: they cost time, no ε
+    (augmentation multiplicity; De et al. 2022).
     """
 
     epsilon: Annotated[float, Field(ge=0.001, le=100.0, allow_inf_nan=False)]
@@ -93,13 +75,14 @@ class Privacy(_Table):
     clip: Positive = 1.0
     learning_rate: Positive | None = None
     trains: Trains = "everything"
+    views: Annotated[int, Field(ge=1, le=1000)] = 1
     sampling_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     noise: Noise = "distributed"
     secure_aggregation: bool = False
     minimum_hospitals: Annotated[int, Field(ge=1)] = 3
 
 
-class Synthetic(_Table):
+class Synthetic(Table):
     """Digital patients: of which strata (none named: all of the task's), and how many in all.
 
     With `start_steps` the model is trained on them before the first round, so many gradient steps over
@@ -116,7 +99,7 @@ class Synthetic(_Table):
     start_batch: Annotated[int, Field(ge=1)] = 32
 
 
-class Study(_Table):
+class Study(Table):
     """A whole study; `rounds`, `name` and `task` have no default.
 
     `labels` says which number stands for which structure in the images of hospitals that do not say it
@@ -225,6 +208,11 @@ class Study(_Table):
         return "everything" if self.privacy is None else self.privacy.trains
 
     @property
+    def views(self) -> int:
+        """How many items of each patient a private step averages."""
+        return 1 if self.privacy is None else self.privacy.views
+
+    @property
     def secure(self) -> bool:
         """Whether updates meet only as a masked sum."""
         return self.privacy is not None and self.privacy.secure_aggregation
@@ -256,7 +244,7 @@ class Study(_Table):
         try:
             return Study.model_validate({**dict(self), **update})
         except ValidationError as error:
-            raise StudyError(f"study {self.name}: {_explain(error.errors()[0])}") from error
+            raise StudyError(f"study {self.name}: {explain(error, Study)}") from error
 
 
 # Every message names its study: what is said of one is worked out once. Not cached in the value itself, since
@@ -275,19 +263,9 @@ def _toml(study: Study) -> str:
 def parse(text: str, where: str = "study") -> Study:
     """Read a study from TOML; raises StudyError with one line that names the key and the way out."""
     try:
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also a number of 5000 digits, a thousand brackets
-        raise StudyError(f"{where}: not valid TOML: {error}") from error
-    for table in (values, *(each for each in values.values() if isinstance(each, dict))):
-        for key in table:
-            if "_" in key:  # Python's spelling of a key, which the model itself would take
-                raise StudyError(f"{where}: unknown key {key!r}: did you mean {key.replace('_', '-')}?")
-    try:
-        return Study.model_validate(values)
-    except ValidationError as error:
-        # A misspelt key is both unknown and missing: the unknown one says more.
-        first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        raise StudyError(f"{where}: {_explain(first)}") from error
+        return read(text, Study)
+    except ValueError as error:
+        raise StudyError(f"{where}: {error}") from error
 
 
 def load(path: Path) -> Study:
@@ -297,24 +275,3 @@ def load(path: Path) -> Study:
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: no study can be read there: give the path of a .toml file") from error
     return parse(text, str(path))
-
-
-def _explain(detail: ErrorDetails) -> str:
-    """One pydantic error in one line: where, what, what to do."""
-    place = [str(part).encode("unicode_escape").decode("ascii") for part in detail["loc"]]
-    key = ".".join(place) or "the study"
-    if detail["type"] == "extra_forbidden":
-        return f"unknown key {key}: {_suggestion(place)}"
-    if detail["type"] == "missing":
-        return f"missing key {key}: add it"
-    if detail["type"] == "value_error":
-        return str(detail["msg"]).removeprefix("Value error, ")
-    return f"{key} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-
-
-def _suggestion(place: list[str]) -> str:
-    tables: dict[str, type[BaseModel]] = {"training": Training, "privacy": Privacy, "synthetic": Synthetic}
-    table = tables.get(place[0], Study) if len(place) > 1 else Study
-    known = [field.alias or name for name, field in table.model_fields.items()]
-    near = difflib.get_close_matches(place[-1], known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"

@@ -41,7 +41,7 @@ def read_table(path: Path, schema: Sequence[Column]) -> Values:
         lines = lines[1:]
     if not lines:
         raise DataError(f"{path}: no patient in it: leave this hospital out, or add its rows")
-    rows = [_row(f"{path}, line {number}", row, schema) for number, row in lines]
+    rows = [check_row(f"{path}, line {number}", row, schema) for number, row in lines]
     table = np.asarray(rows, dtype=np.float64)
     return {name: table[:, index] for index, name in enumerate(names)}
 
@@ -78,7 +78,8 @@ def _check_header(path: Path, header: list[str], names: list[str]) -> None:
     raise DataError(f"{path}, line 1: columns must stand in this order: {','.join(names)}")
 
 
-def _row(where: str, row: list[str], schema: Sequence[Column]) -> list[float]:
+def check_row(where: str, row: list[str], schema: Sequence[Column]) -> list[float]:
+    """One patient's cells as numbers; raises DataError, which says `where`, on the first that is not admitted."""
     if len(row) != len(schema):
         raise DataError(f"{where}: {len(row)} columns where {len(schema)} are expected: see the task's guide")
     return [

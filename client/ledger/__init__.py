@@ -14,17 +14,17 @@ each other, or delete both and begin anew. Only a copy of the head kept elsewher
 
 No patient's data is ever in it: names of cohorts, digests of studies, rounds, noise, and ε. Modules:
 `entries` (an entry and the chain), `account` (what entries add up to), `book` (the file), `tables` (its
-schema), `head` (the file beside it), `budget` (what fits), `troubles` (errors in plain words), `ledger` (what
+schema), `budget` (what fits), `troubles` (errors in plain words), `ledger` (what
 the hospital calls).
 """
 
 from client.ledger.account import DEFAULT_DELTA
-from client.ledger.budget import down, up
+from client.ledger.budget import Quote, down, up
 from client.ledger.entries import Budget, Entry
-from client.ledger.head import Head, head_of
 from client.ledger.ledger import Ledger
+from ground.heads import Head, head_of
 
 # The book's name in a hospital's home.
 BOOK = "ledger.sqlite"
 
-__all__ = ["BOOK", "DEFAULT_DELTA", "Budget", "Entry", "Head", "Ledger", "down", "head_of", "up"]
+__all__ = ["BOOK", "DEFAULT_DELTA", "Budget", "Entry", "Head", "Ledger", "Quote", "down", "head_of", "up"]

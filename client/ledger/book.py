@@ -17,7 +17,6 @@ from pathlib import Path
 
 from client.ledger import tables
 from client.ledger.entries import (
-    BEGINNING,
     BrokenChainError,
     Budget,
     Entry,
@@ -27,9 +26,9 @@ from client.ledger.entries import (
     follow,
     to_body,
 )
-from client.ledger.head import Head, HeadFile
 from client.ledger.troubles import RESTORE, in_plain_words
 from ground.errors import StateError
+from ground.heads import BEGINNING, Head, HeadFile
 from privacy.accountant import Event
 
 # A clock may be put right by so many seconds; one that is further behind the book was set back.

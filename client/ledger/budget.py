@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from dataclasses import dataclass
 
 from client.ledger.account import Account, Releases, accountant_of, releases_of
 from client.ledger.entries import Budget
@@ -34,17 +35,37 @@ def left(spent: Releases, budget: Budget) -> float:
     return max(0.0, budget.epsilon - cost(spent, budget))
 
 
-def check_study(
-    account: Account, name: str, study: str, terms: Accountant, rounds: int, per_round: Event
-) -> None:
-    """Raises BudgetError where the study run to its end would overrun the budget of account `name`.
+@dataclass(frozen=True)
+class Quote:
+    """What a study would cost an account, all at the budget's δ.
+
+    Attributes:
+        asked: ε of the study alone.
+        left: ε between what others have spent and the budget.
+        together: ε of others and the study; less than their sum, since ε composes.
+        fits: how many of its rounds fit the budget.
+        budget: the account's.
+
+    """
+
+    asked: float
+    left: float
+    together: float
+    fits: int
+    budget: Budget
+
+
+def quote_study(
+    account: Account, study: str, terms: Accountant, rounds: int, per_round: Event
+) -> Quote | None:
+    """What the study run to its end would cost; None where the account has no budget.
 
     `terms` are all its releases, `per_round` those of each of its `rounds`. What it has reserved and not
     settled is part of them, since it will be used again; what it has settled was an earlier run.
     """
     budget = account.budget
     if budget is None:
-        return
+        return None
     asked, each = releases_of(*terms.events), releases_of(per_round)
     reserved = account.open_of(study)
     others = account.spent() - reserved
@@ -53,17 +74,28 @@ def check_study(
         skipped = Releases({kind: times * (rounds - number) for kind, times in each.items()})
         return others + (reserved | (asked - skipped))
 
-    if _fits(together(rounds), budget):
+    fits = rounds
+    if not _fits(together(rounds), budget):
+        # The more rounds, the more ε: the first number of rounds that does not fit, and one less does.
+        first = bisect_left(range(rounds), True, key=lambda number: not _fits(together(number), budget))
+        fits = max(0, first - 1)
+    return Quote(cost(asked, budget), left(others, budget), cost(together(rounds), budget), fits, budget)
+
+
+def check_study(
+    account: Account, name: str, study: str, terms: Accountant, rounds: int, per_round: Event
+) -> None:
+    """Raises BudgetError where the study run to its end would overrun the budget of account `name`."""
+    quote = quote_study(account, study, terms, rounds, per_round)
+    if quote is None or quote.fits == rounds:
         return
-    # The more rounds, the more ε: the first number of rounds that does not fit, and one less does.
-    first = bisect_left(range(rounds), True, key=lambda number: not _fits(together(number), budget))
     raise _refusal(
         f"{name}: study {study[:12]}",
-        asked=cost(asked, budget),
-        left=left(others, budget),
-        together=cost(together(rounds), budget),
-        fits=f"{max(0, first - 1) or 'none'} of its {rounds} rounds",
-        budget=budget,
+        asked=quote.asked,
+        left=quote.left,
+        together=quote.together,
+        fits=f"{quote.fits or 'none'} of its {rounds} rounds",
+        budget=quote.budget,
         account=name,
     )
 

@@ -17,8 +17,6 @@ from privacy.accountant import Event
 
 Kind = Literal["budget", "reserve", "settle", "disclose"]
 _KINDS: dict[object, Kind] = {kind: kind for kind in get_args(Kind)}
-# What the first entry follows.
-BEGINNING = "0" * 64
 # number, time, account, kind, study, round, body: what a digest covers, beside the digest before it.
 Row = tuple[object, object, object, object, object, object, object]
 

@@ -11,10 +11,10 @@ from typing import Self
 
 from client.ledger.account import Account, accountant_of
 from client.ledger.book import Book, no_fault
-from client.ledger.budget import check_round, check_study
+from client.ledger.budget import Quote, check_round, check_study, quote_study
 from client.ledger.entries import Budget, Entry, checked_event
-from client.ledger.head import Head
 from ground.errors import PrivacyError, UsageError
+from ground.heads import Head
 from privacy.accountant import Accountant, Event
 
 
@@ -70,6 +70,12 @@ class Ledger:
         the study alone costs at the budget's δ), the ε left, and how many of its rounds would fit.
         """
         check_study(self._read(account), _named(account), _digest(study), cost, rounds, per_round)
+
+    def quote(
+        self, account: str, study: str, cost: Accountant, *, rounds: int, per_round: Event
+    ) -> Quote | None:
+        """The same question, answered in numbers; None where the account has no budget."""
+        return quote_study(self._read(account), _digest(study), cost, rounds, per_round)
 
     def reserve(self, account: str, study: str, round: int, event: Event) -> None:
         """Book `event` before training; from here on it is spent, whatever happens.

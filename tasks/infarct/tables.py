@@ -26,6 +26,11 @@ _COLUMNS = {
 }
 
 
+def is_column(name: str) -> bool:
+    """Whether such a table has a column of that name."""
+    return name in _COLUMNS or name in ("infarct", "stratum")
+
+
 def read(path: Path) -> InfarctPatients:
     """One hospital's table; raises DataError that names line and column, never a value."""
     try:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.ledger import Entry, Ledger
-from client.ledger.entries import BEGINNING, digest_of
+from client.ledger.entries import digest_of
 from ground.errors import StateError
+from ground.heads import BEGINNING
 from privacy.accountant import Event
 
 STUDY = "ab" * 32

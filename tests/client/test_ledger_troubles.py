@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from client.ledger import Ledger, book, head
+from client.ledger import Ledger, book
+from ground import heads
 from ground.errors import StateError
 from privacy.accountant import Event
 
@@ -110,10 +111,10 @@ def test_a_disk_that_is_full_for_the_head_is_said_and_what_was_booked_stays_book
     ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(head.head_of(path)))
+        raise OSError(errno.ENOSPC, "No space left on device", str(heads.head_of(path)))
 
     with monkeypatch.context() as patch:
-        patch.setattr(head, "write_atomically", full)
+        patch.setattr(heads, "write_atomically", full)
         said = refused(ledger)
     assert said.startswith(f"{path}.head: No space left on device: check the folder, its rights and the disk")
     ledger.reserve("cleveland", STUDY, 1, STEP)  # the same again: still open, nothing more is spent

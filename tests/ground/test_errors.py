@@ -6,10 +6,12 @@ import pytest
 
 from ground import errors
 from ground.errors import (
+    ApprovalError,
     BudgetError,
     DataError,
     FederationError,
     LaennecError,
+    LaterError,
     PrivacyError,
     StateError,
     StudyError,
@@ -26,7 +28,9 @@ TREE = (
     TaskError,
     PrivacyError,
     BudgetError,
+    ApprovalError,
     FederationError,
+    LaterError,
     StateError,
 )
 

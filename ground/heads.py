@@ -1,7 +1,8 @@
-"""The head: how many entries the book holds and the digest of the last, kept in a small file beside it.
+"""The head of a chain: how many entries a book holds and the digest of the last, in a small file beside it.
 
-Written after each commit. A book with fewer entries than its head, or another digest at that number, was
-truncated, edited or replaced; one with more was cut off between the commit and the head, and is whole.
+Written after each entry. A book with fewer entries than its head, or another digest at that number, was
+truncated, edited or replaced; one with more was cut off between the entry and the head, and is whole. The
+ε book and the journal of a hospital both have one.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.ledger.entries import BEGINNING
 from ground.errors import StateError
 from ground.files import write_atomically
+
+# The digest that the first entry of a chain follows.
+BEGINNING = "0" * 64
 
 
 @dataclass(frozen=True)
