@@ -48,6 +48,8 @@ class Settings:
             that the roster is drawn up for it.
         trusts_sum: take part in studies whose noise is complete only in a sum that others compute in the
             clear; the one-machine engines set it.
+        governed: answer only for studies that a person at this hospital approved, within its limits, and
+            write it into the journal of its home; every real node does.
 
     """
 
@@ -62,6 +64,7 @@ class Settings:
     peers: tuple[tuple[str, str], ...] = ()
     least_hospitals: int = 3
     colluders: int = 1
+    governed: bool = False
 
     @property
     def account(self) -> str:
@@ -82,6 +85,7 @@ class Settings:
             "peers": json.dumps(self.peers),
             "least-hospitals": self.least_hospitals,
             "colluders": self.colluders,
+            "governed": self.governed,
         }
 
     @staticmethod
@@ -105,6 +109,7 @@ class Settings:
             peers=tuple((name, key) for name, key in json.loads(str(config.get("peers", "[]")))),
             least_hospitals=int(str(config.get("least-hospitals", 3))),
             colluders=int(str(config.get("colluders", 1))),
+            governed=bool(config.get("governed", False)),
         )
 
 
@@ -141,6 +146,11 @@ def everybody(task_name: str, sources: tuple[str, ...], labels: tuple[Label, ...
     task = find(task_name)
     parts = [_read(task, Path(source), labels) for source in sources]
     return parts[0] if len(parts) == 1 else PooledPatients(parts)
+
+
+def forget_cohorts() -> None:
+    """Read patients anew from here on: what they were read from has changed."""
+    _cohort.cache_clear()
 
 
 @lru_cache(maxsize=256)

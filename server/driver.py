@@ -8,7 +8,7 @@ twice.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from ground.errors import FederationError, LaennecError, StateError, UsageError
+from ground.errors import ApprovalError, FederationError, LaennecError, LaterError, StateError, UsageError
 from server import checkpoint, secure
 from server.events import Advanced, Preparing, Waiting, halt, tell
 from server.progress import Progress, begin
@@ -29,6 +29,10 @@ ATTEMPTS = 3
 # Flower's code for a node that is gone; its own enumeration is not public.
 UNAVAILABLE, GONE = 5, "its node is gone"
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.5
+# What asking again at once cannot change.
+FINAL = (UsageError, ApprovalError)
+# A hospital that says "later" is asked again when it says, and after so many seconds at the least.
+SOONEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,14 @@ class Terms:
         hospitals: how many nodes to wait for before enrolling.
         reply_seconds: the longest that one hospital may take for one round.
         join_seconds: the longest that all may take to connect.
+        later_seconds: the longest that one round waits for hospitals that answer at another hour.
 
     """
 
     hospitals: int
     reply_seconds: float = 3600.0
     join_seconds: float = 300.0
+    later_seconds: float = 86400.0
 
 
 @dataclass
@@ -129,12 +135,13 @@ def _ask(
 ) -> tuple[Progress, _Answers]:
     """Every node's reply, with further attempts for those that failed in a way that may pass.
 
-    Masked words go into the progress as they come.
+    Masked words go into the progress as they come. A hospital that answers at another hour has not failed: it
+    is asked again then, for as long as the terms allow.
     """
     replies: dict[str, Reply] = {}
     failed: dict[int, tuple[str, LaennecError]] = {}
-    pending = nodes
-    for _ in range(ATTEMPTS):
+    pending, tried, began = nodes, Counter[int](), time.monotonic()
+    while pending:
         for node, reply in _exchange(grid, pending, request, terms, names):
             name = reply.hospital
             if name in replies:
@@ -149,10 +156,29 @@ def _ask(
                 failed.pop(node, None)
             else:
                 failed[node] = (name, problem)
-        pending = [node for node, (_, problem) in failed.items() if not isinstance(problem, UsageError)]
-        if not pending:
-            break
+        late = {node: each for node, (_, each) in failed.items() if isinstance(each, LaterError)}
+        tried.update(node for node in failed if node not in late)
+        pending = [
+            node
+            for node, (_, problem) in failed.items()
+            if not isinstance(problem, FINAL) and (node in late or tried[node] < ATTEMPTS)
+        ]
+        if pending and late.keys() >= set(pending):
+            soonest = max(SOONEST, min(each.seconds for each in late.values()))
+            if time.monotonic() - began + soonest > terms.later_seconds:
+                break
+            _pass(soonest, tuple(sorted(failed[node][0] for node in late)))
     return progress, _Answers(replies, dict(failed.values()))
+
+
+def _pass(seconds: float, hospitals: tuple[str, ...]) -> None:
+    """Let the time pass until these hospitals answer again."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if halt.is_set():
+            raise FederationError("the coordinator was stopped: run the study again, it goes on from here")
+        tell(Waiting(hospitals, seconds - left, seconds))
+        time.sleep(min(left, 1.0))
 
 
 def _exchange(
