@@ -15,16 +15,17 @@ from typing import Any
 from client.evaluation import metrics_by_hospital
 from client.hospital import Settings
 from deploy.arms import Plan, Who
-from deploy.federation import Machine, Outcome, federate, pooled
+from deploy.federation import Machine, Outcome, pooled
+from deploy.kept import Kept
 from ground.arrays import Array
 from server.events import Event, Preparing
 from server.report.result import Metrics, mean, plain, worst
 from tasks.gap import check
-from tasks.learners.digital_start import digital_start
 from tasks.registry import find
 
 Watch = Callable[[Event], None]
 Watching = Callable[[Plan], Watch | None]
+NOTHING = Kept()
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def run_arms(
     machine: Machine,
     seeds: int,
     watching: Watching = lambda _: None,
+    kept: Kept = NOTHING,
 ) -> list[Arm]:
-    """Run all arms; two that are the same study over the same hospitals are run once.
+    """Run all arms; two that are the same study over the same hospitals are run once, what is kept is not.
 
     `watching` is asked for the watcher of each that is run. Raises LaennecError where one cannot be run,
     before the first is, where that can be known.
@@ -87,29 +89,34 @@ def run_arms(
     for plan in arms:
         what = (plan.study.digest, plan.who)
         if what not in run:
-            run[what] = run_arm(plan, hospitals, machine, seeds, watching(plan))
+            run[what] = run_arm(plan, hospitals, machine, seeds, watching(plan), kept)
     return [replace(run[plan.study.digest, plan.who], plan=plan) for plan in arms]
 
 
 def run_arm(
-    plan: Plan, hospitals: Sequence[Settings], machine: Machine, seeds: int, watch: Watch | None = None
+    plan: Plan,
+    hospitals: Sequence[Settings],
+    machine: Machine,
+    seeds: int,
+    watch: Watch | None = None,
+    kept: Kept = NOTHING,
 ) -> Arm:
     """Run one arm over so many seeds; raises LaennecError where it cannot be run."""
     if plan.who == "alone":
-        return _alone(plan, [_together(plan, [each], machine, seeds, watch) for each in hospitals])
+        return _alone(plan, [_together(plan, [each], machine, seeds, watch, kept) for each in hospitals])
     if plan.who == "pooled":
-        return _pooled(plan, hospitals, machine, seeds, watch)
+        return _pooled(plan, hospitals, machine, seeds, watch, kept)
     if plan.who == "nobody":
-        return _digital(plan, hospitals, seeds, watch)
-    return _together(plan, hospitals, machine, seeds, watch)
+        return _digital(plan, hospitals, seeds, watch, kept)
+    return _together(plan, hospitals, machine, seeds, watch, kept)
 
 
 def _together(
-    plan: Plan, hospitals: Sequence[Settings], machine: Machine, seeds: int, watch: Watch | None
+    plan: Plan, hospitals: Sequence[Settings], machine: Machine, seeds: int, watch: Watch | None, kept: Kept
 ) -> Arm:
     """One federation for each seed."""
     studies = [plan.study.with_seed(plan.study.seed + number) for number in range(seeds)]
-    outcomes = [federate(study, hospitals, machine, watch=watch) for study in studies]
+    outcomes = [kept.federated(study, hospitals, machine, watch) for study in studies]
     first, terms = outcomes[0].progress, plan.study.privacy
     return Arm(
         plan,
@@ -135,19 +142,19 @@ def _alone(plan: Plan, arms: Sequence[Arm]) -> Arm:
 
 
 def _pooled(
-    plan: Plan, hospitals: Sequence[Settings], machine: Machine, seeds: int, watch: Watch | None
+    plan: Plan, hospitals: Sequence[Settings], machine: Machine, seeds: int, watch: Watch | None, kept: Kept
 ) -> Arm:
     """One model from everybody's training patients, tested at each hospital."""
     everybody = [pooled(hospitals)]
     studies = [plan.study.with_seed(plan.study.seed + number) for number in range(seeds)]
-    outcomes = [federate(study, everybody, machine, watch=watch) for study in studies]
+    outcomes = [kept.federated(study, everybody, machine, watch) for study in studies]
     models = [outcome.progress.state.model for outcome in outcomes]
     return Arm(plan, _at_each(plan, models, hospitals), outcomes[0])
 
 
-def _digital(plan: Plan, hospitals: Sequence[Settings], seeds: int, watch: Watch | None) -> Arm:
+def _digital(plan: Plan, hospitals: Sequence[Settings], seeds: int, watch: Watch | None, kept: Kept) -> Arm:
     """The digital start as it is, tested at each hospital: it never learned from a real patient."""
-    task, synthetic = find(plan.study.task, plan.study.task_version), plan.study.synthetic
+    synthetic = plan.study.synthetic
     if synthetic is None:
         raise ValueError("the digital arm of a comparison is of a study with digital patients")
     total = synthetic.patients + synthetic.start_steps
@@ -158,7 +165,7 @@ def _digital(plan: Plan, hospitals: Sequence[Settings], seeds: int, watch: Watch
             if watch is not None:
                 watch(Preparing(before + done, seeds * total))
 
-        models.append(digital_start(task, plan.study.with_seed(plan.study.seed + number), prepares))
+        models.append(kept.started(plan.study.with_seed(plan.study.seed + number), prepares))
         prepares(total, total)  # another arm may have made it already
     return Arm(plan, _at_each(plan, models, hospitals), epsilon=0.0)
 

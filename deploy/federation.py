@@ -24,7 +24,7 @@ from server.progress import Progress
 from tasks.registry import find
 from tasks.study import Study
 
-Engine = Literal["local", "ray"]
+Engine = Literal["local", "ray", "flower"]
 REPLY_SECONDS = 3600.0
 
 
@@ -33,8 +33,8 @@ class Machine:
     """How a study is run on this machine.
 
     Attributes:
-        engine: "local" or "ray".
-        workers: warm processes of the local engine, or concurrent clients of ray.
+        engine: "local", "ray" or "flower".
+        workers: warm processes of the local engine, or concurrent clients of ray; flower has one a hospital.
         secret_noise: draw noise from the operating system instead of the study's seed.
         drops: hospitals that vanish on purpose, on the local engine.
 
@@ -164,6 +164,10 @@ def federate(
             from deploy.engines.ray import run_on_ray
 
             run_on_ray(server_app, client_app, json.dumps(settings), hospitals, machine.workers)
+        elif machine.engine == "flower":
+            from deploy.engines.flower import run_on_flower
+
+            run_on_flower(server_app, study, settings, hospitals)
         else:
             with LocalGrid(client_app, hospitals, machine.workers, machine.drops) as grid:
                 server_app(grid, Context(1, 0, {}, RecordDict(), settings))

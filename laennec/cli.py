@@ -17,7 +17,7 @@ from ground.errors import LaennecError, UsageError
 from laennec import screen
 from laennec.audit_cli import audit
 from laennec.evaluate_cli import evaluate
-from laennec.hospital_cli import hospital
+from laennec.hospital import hospital
 from laennec.patients_cli import patients
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deploy.arms import Plan
     from deploy.compare import Arm
     from deploy.federation import Machine
+    from deploy.kept import Kept
     from tasks.study import Study
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ class EngineName(StrEnum):
 
     local = "local"
     ray = "ray"
+    flower = "flower"
 
 
 class StrategyOption(StrEnum):
@@ -57,11 +59,9 @@ class StrategyOption(StrEnum):
 
 
 def _engine(name: str) -> EngineName:
-    """The engine of that name; raises UsageError for the one that there is not yet."""
-    if name == "flower":
-        raise UsageError("engine flower is not available in this version: use local or ray")
+    """The engine of that name."""
     if name not in list(EngineName):
-        raise typer.BadParameter(f"{name!r} is not one of 'local', 'ray'.")
+        raise typer.BadParameter(f"{name!r} is not one of 'local', 'ray', 'flower'.")
     return EngineName(name)
 
 
@@ -76,7 +76,11 @@ Workers = Annotated[int, typer.Option(min=1, help="Warm processes; the result do
 Hospitals = Annotated[int, typer.Option(min=1, help="Digital hospitals to make, where --data is absent.")]
 Engine = Annotated[
     EngineName,
-    typer.Option(parser=_engine, metavar="[local|ray]", help="local: here; ray: Flower's simulation."),
+    typer.Option(
+        parser=_engine,
+        metavar="[local|ray|flower]",
+        help="local: here; ray: Flower's simulation; flower: SuperLink and nodes as real processes.",
+    ),
 ]
 Secret = Annotated[
     bool,
@@ -99,6 +103,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """A whole federation on this machine: digital hearts, four hospitals, a gap that is filled, a report."""
+    from deploy.compare import NOTHING
     from deploy.demo import STEPS, STRATA, WITHOUT, arms, hearts, on_fresh, prepare
     from deploy.run import write_comparison
 
@@ -111,7 +116,7 @@ def demo(
     try:
         with screen.bar("digital hospitals", STEPS, "made", quiet=json) as told:
             study, nodes, fresh = prepare(out, seed, told)
-        finished = _run_arms(study, nodes, _machine(EngineName.local, 1), arms(study), 1, json=json)
+        finished = _run_arms(study, nodes, _machine(EngineName.local, 1), arms(study), 1, NOTHING, json=json)
         with screen.bar("digital hearts in pictures", len(STRATA), "made", quiet=json) as told:
             sheet = hearts(study, out, told)
     except KeyboardInterrupt:
@@ -199,17 +204,19 @@ def compare(
 ) -> None:
     """Own hospital | federated | federated + DP | pooled, side by side on the same test patients."""
     from deploy.arms import chosen, plans
+    from deploy.kept import kept_in
     from deploy.run import write_comparison
 
     machine = _machine(engine, workers)
     terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=False)
     arms = plans(terms, epsilon or [], [each.value for each in strategy or []])
     try:
-        finished = _run_arms(terms, nodes, machine, chosen(arms, arm or []), seeds, json=json)
+        with kept_in(out, nodes) as kept:
+            finished = _run_arms(terms, nodes, machine, chosen(arms, arm or []), seeds, kept, json=json)
+            written = write_comparison(finished, out, nodes)
     except KeyboardInterrupt:
-        screen.err.print("Interrupted: a comparison begins again; --arm runs some of its arms alone.")
+        screen.err.print(f"Interrupted: run the same command to go on; {out} keeps what is finished.")
         raise typer.Exit(130) from None
-    written = write_comparison(finished, out, nodes)
     if json:
         screen.print_json(written.result)
         return
@@ -279,7 +286,14 @@ def _with_drops(machine: Machine, drops: list[str], study: Study, nodes: list[Se
 
 
 def _run_arms(
-    study: Study, nodes: list[Settings], machine: Machine, arms: list[Plan], seeds: int, *, json: bool
+    study: Study,
+    nodes: list[Settings],
+    machine: Machine,
+    arms: list[Plan],
+    seeds: int,
+    kept: Kept,
+    *,
+    json: bool,
 ) -> list[Arm]:
     """Run the arms with a bar each."""
     from deploy.compare import Watch, run_arms
@@ -292,7 +306,7 @@ def _run_arms(
             federations = seeds * (len(nodes) if plan.who == "alone" else 1)
             return follow(plan.label, study.rounds * federations)
 
-        return run_arms(arms, nodes, machine, seeds, watching)
+        return run_arms(arms, nodes, machine, seeds, watching, kept)
 
 
 def main() -> None:

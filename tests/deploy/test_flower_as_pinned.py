@@ -24,6 +24,13 @@ def test_flower_is_the_version_that_this_was_written_for() -> None:
         ("flwr.proto.node_pb2", "NodeInfo"),
         ("flwr.supercore.run", "Run"),
         ("flwr.serverapp.strategy.fedopt", "FedOpt"),
+        ("flwr.superlink.grid", "HttpGrid"),
+        ("flwr.superlink.grid.http_grid", "pull_objects"),
+        ("flwr.superlink.cli", "flower_superlink"),
+        ("flwr.supercore.control", "ControlHttpClient"),
+        ("flwr.supercore.runtime", "RuntimeHttpClient"),
+        ("flwr.supercore.task_identity", "TaskIdentity"),
+        ("flwr.cli.build", "build_fab_from_files"),
     ],
 )
 def test_what_is_used_of_flower_is_where_it_was(module: str, name: str) -> None:
@@ -44,6 +51,21 @@ def test_our_grid_is_all_that_flower_asks_of_a_grid() -> None:
         ours, theirs = inspect.getattr_static(LocalGrid, name), inspect.getattr_static(Grid, name)
         if not isinstance(theirs, property):
             assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
+
+
+def test_the_grid_of_real_nodes_knows_flowers_codes_for_what_is_lost_and_its_private_parts() -> None:
+    from flwr.common.constant import ErrorCode
+    from flwr.superlink.grid import HttpGrid
+
+    from deploy.engines.flower_inside import LOST
+
+    assert LOST == (
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+    )
+    assert "_retry_invoker" in inspect.getsource(HttpGrid.__init__)
+    assert "_runtime_client" in vars(HttpGrid)
 
 
 def test_the_error_code_of_an_app_that_raised_is_still_ours() -> None:

@@ -131,12 +131,6 @@ def test_a_study_that_is_not_there(laennec: Laennec, tmp_path: Path) -> None:
     assert_one_line(laennec("run", tmp_path / "absent.toml"), 2, "absent.toml: no study can be read there")
 
 
-@pytest.mark.parametrize("command", ["run", "compare"])
-def test_the_engine_flower(laennec: Laennec, short: Path, folder: Path, command: str) -> None:
-    finished = laennec(command, short, "--data", folder, "--engine", "flower")
-    assert_one_line(finished, 2, "engine flower is not available", "use local or ray")
-
-
 def test_a_comparison_of_a_study_without_privacy(laennec: Laennec, short: Path, folder: Path) -> None:
     assert_one_line(laennec("compare", short, "--data", folder), 2, "no [privacy] table")
 

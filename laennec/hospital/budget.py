@@ -1,4 +1,4 @@
-"""`laennec hospital`: what a hospital decides and sees for itself. Options in, one call, output."""
+"""`laennec hospital budget`: the ε book."""
 
 from __future__ import annotations
 
@@ -16,27 +16,17 @@ from rich.table import Table
 
 from ground.errors import UsageError
 from laennec import screen
+from laennec.hospital.app import By, HomeOption, hospital, whoever
 
 if TYPE_CHECKING:
+    from client.home import Home
     from client.ledger import Ledger
 
-hospital = typer.Typer(
-    name="hospital",
-    help="A hospital's own side: what it allows, and what was done with its patients' data.",
-    no_args_is_help=True,
-)
-
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="LAENNEC_HOME",
-        help="The hospital's home folder: the book is its ledger.sqlite. Default: the current folder.",
-        show_default=False,
-    ),
-]
 AccountName = Annotated[
     str | None,
-    typer.Option("--account", help="One cohort. Needed by --set unless there is exactly one account."),
+    typer.Option(
+        "--account", help="One cohort. Default for --set: the hospital of this home, else the only account."
+    ),
 ]
 SetEpsilon = Annotated[
     float | None,
@@ -69,12 +59,13 @@ Json = Annotated[
 
 @hospital.command()
 def budget(
-    home: Home = None,
+    home: HomeOption = None,
     account: AccountName = None,
     epsilon: SetEpsilon = None,
     delta: Delta = None,
     show: Show = False,
     history: History = False,
+    by: By = None,
     verify: Verify = False,
     json: Json = False,
 ) -> None:
@@ -91,12 +82,17 @@ def budget(
         raise UsageError("--delta belongs to a budget: give --set EPSILON too")
     if epsilon is not None:
         Budget(epsilon, DEFAULT_DELTA if delta is None else delta)  # refused before a book is begun
-    # A book is begun on purpose: not in whatever folder somebody happens to be.
-    begin = epsilon is not None and account is not None and home is not None
+    # A book is begun on purpose: in a hospital's home, or where --home says so.
+    dwelling = _dwelling(home or Path())
+    if dwelling is not None and epsilon is not None and account is None:
+        account = dwelling.name
+    begin = epsilon is not None and account is not None and (home is not None or dwelling is not None)
     home = home or Path()
     with Ledger(_book_in(home, begin=begin)) as ledger:
         if epsilon is not None:
-            _set(ledger, account, epsilon, delta)
+            limit = _set(ledger, account, epsilon, delta)
+            if dwelling is not None:
+                _note(dwelling, limit, whoever(by))
         elif account is not None and account not in ledger.accounts():
             raise UsageError(f"{account}: no such account: there {_listed(ledger)}")
         head = ledger.head()
@@ -114,6 +110,19 @@ def budget(
         _print(seen)
 
 
+def _dwelling(home: Path) -> Home | None:
+    """The hospital whose home it is; None for a folder of a run on one machine, which has a book too."""
+    from client.home import FILE, Home
+
+    return Home.open(home) if (home / FILE).exists() else None
+
+
+def _note(home: Home, limit: str, by: str) -> None:
+    from client.journal import Journal
+
+    Journal(home.path).write("person", "budget", detail=f"{limit}, by {by}")
+
+
 def _book_in(home: Path, *, begin: bool) -> Path:
     """The book of that home; raises UsageError where there is none, unless one may be begun."""
     from client.ledger import BOOK, head_of
@@ -129,8 +138,11 @@ def _book_in(home: Path, *, begin: bool) -> Path:
     return book
 
 
-def _set(ledger: Ledger, account: str | None, epsilon: float, delta: float | None) -> None:
-    """Set the budget of that account, or of the only one; δ stays as it was where none is given."""
+def _set(ledger: Ledger, account: str | None, epsilon: float, delta: float | None) -> str:
+    """Set the budget of that account, or of the only one; δ stays as it was where none is given.
+
+    What was set, in words.
+    """
     from client.ledger import DEFAULT_DELTA
 
     if account is None:
@@ -142,6 +154,7 @@ def _set(ledger: Ledger, account: str | None, epsilon: float, delta: float | Non
     if delta is None:
         delta = DEFAULT_DELTA if before is None else before.delta
     ledger.set_budget(account, epsilon, delta)
+    return f"{account}: ε {epsilon:g} at δ {delta:g}"
 
 
 def _listed(ledger: Ledger) -> str:

@@ -1,0 +1,82 @@
+"""Which file of the node lies where, below HOME/node, which is its owner's alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of one node; `folder` is HOME/node."""
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor: one node a home."""
+        return self.folder / ".lock"
+
+    @property
+    def log(self) -> Path:
+        """What the node says, without any patient's value."""
+        return self.folder / "log"
+
+    @property
+    def status(self) -> Path:
+        """What the node is doing, as JSON."""
+        return self.folder / "status.json"
+
+    @property
+    def work(self) -> Path:
+        """What the executor is doing, as JSON."""
+        return self.folder / "work.json"
+
+    @property
+    def contact(self) -> Path:
+        """Touched whenever the coordinator answered."""
+        return self.folder / "contact"
+
+    @property
+    def number(self) -> Path:
+        """The number under which the coordinator knows this node since it connected last."""
+        return self.folder / "number"
+
+    @property
+    def secret(self) -> Path:
+        """Shared by SuperNode and executor: nobody else on this machine is given tasks."""
+        return self.folder / "secret"
+
+    @property
+    def address(self) -> Path:
+        """Where the SuperNode listens for its executor."""
+        return self.folder / "address"
+
+    @property
+    def key(self) -> Path:
+        """The private key that the coordinator knows this node by."""
+        return self.folder / "key"
+
+    def make(self) -> None:
+        """The folder, closed to others."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file so that a reader sees the old or the new; not durable: of no use after a power cut."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.chmod(0o600)
+    beside.replace(path)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

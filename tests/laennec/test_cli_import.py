@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from laennec.cli import app
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "client" / "archive"))
+from drawn_dicom import image, save, series
+
+
+def called(*arguments: object) -> str:
+    ran = CliRunner().invoke(app, ["hospital", *map(str, arguments)], env={"COLUMNS": "200"})
+    assert ran.exit_code == 0, ran.output
+    return ran.output
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    called("init", tmp_path / "brest")
+    return tmp_path / "brest"
+
+
+def test_a_folder_is_imported_a_patient_is_found_and_released_and_the_journal_knows(
+    tmp_path: Path, home: Path
+) -> None:
+    series(tmp_path / "in" / "hers", "Jane-Doe-77")
+    series(tmp_path / "in" / "his", "John-Roe-66")
+    extra = image(
+        "Jane-Doe-77", 0, 0, SOPInstanceUID="1.2.3", BurnedInAnnotation="YES", SeriesInstanceUID="1.9"
+    )
+    save(tmp_path / "in" / "hers", extra, "more.dcm")
+    said = called("import", tmp_path / "in", "--home", home)
+    assert "25 files imported" in said
+    assert "2 patients: 1 can be read, 1 are set aside" in said
+    assert "says that text is burned into the picture" in said
+    assert "Jane" not in said
+    report = json.loads(called("import", tmp_path / "in", "--home", home, "--json"))
+    assert (report["stored"], report["known"], report["quarantined"]) == (0, 25, 1)
+    seen = json.loads(called("status", "--home", home, "--json"))
+    [held] = seen["archive"]["quarantine"]
+    found = called("import", tmp_path / "in", "--home", home, "--find", held["patient"])
+    assert len([line for line in found.splitlines() if "/hers/" in line]) == 13
+    assert "/his/" not in found
+    assert "may be read again" in called("release", held["patient"], "--home", home, "--by", "Dr. Roe")
+    journal = called("journal", "--home", home, "--json")
+    assert "Jane" not in journal
+    lines = [(line["who"], line["what"]) for line in json.loads(journal)["lines"]]
+    assert lines == [("person", "init"), ("person", "import"), ("person", "release")]
+
+
+def test_a_task_is_checked_at_once(tmp_path: Path, home: Path) -> None:
+    series(tmp_path / "in", "a")
+    said = called("import", tmp_path / "in", "--home", home, "--task", "ventricle-segmentation")
+    assert "ventricle-segmentation could read 0 patients" in said
+    assert "1 not: no labels" in said
+
+
+def test_a_folder_that_is_not_there_is_wrong_use(tmp_path: Path, home: Path) -> None:
+    ran = CliRunner().invoke(app, ["hospital", "import", str(tmp_path / "no"), "--home", str(home)])
+    assert ran.exit_code != 0
