@@ -109,12 +109,12 @@ def spent(home: Home, runs: Study) -> None:
     now = [time.time() - 60 * DAY]
     earlier = runs.with_seed(7)
     with Ledger(home.path / BOOK, now=lambda: now[0]) as book:
-        book.set_budget(home.name, 2.0, 1e-4)
         for study, rounds, days in ((earlier, 50, 0.2), (runs, 31, 1.5)):
             for number in range(1, rounds + 1):
                 book.reserve(home.name, study.digest, number, Event(1.0, 30.0))
                 book.settle(home.name, study.digest, number)
                 now[0] += days * DAY
+        book.set_budget(home.name, 2.0, 1e-4)  # last: with a limit each reservation is composed anew
 
 
 @contextmanager

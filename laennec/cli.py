@@ -202,20 +202,23 @@ def compare(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Own hospital | federated | federated + DP | pooled, side by side on the same test patients."""
+    """Own hospital | federated | federated + DP | pooled, side by side on the same test patients.
+
+    An interrupted comparison goes on with the arms that are missing.
+    """
     from deploy.arms import chosen, plans
     from deploy.kept import kept_in
     from deploy.run import write_comparison
 
     machine = _machine(engine, workers)
     terms, nodes, out = _prepare(study, data, hospitals, seed, out, secret_noise=False)
-    arms = plans(terms, epsilon or [], [each.value for each in strategy or []])
+    arms = chosen(plans(terms, epsilon or [], [each.value for each in strategy or []]), arm or [])
     try:
         with kept_in(out, nodes) as kept:
-            finished = _run_arms(terms, nodes, machine, chosen(arms, arm or []), seeds, kept, json=json)
+            finished = _run_arms(terms, nodes, machine, arms, seeds, kept, json=json)
             written = write_comparison(finished, out, nodes)
     except KeyboardInterrupt:
-        screen.err.print(f"Interrupted: run the same command to go on; {out} keeps what is finished.")
+        screen.err.print("Interrupted: the same command goes on with the arms that are missing.")
         raise typer.Exit(130) from None
     if json:
         screen.print_json(written.result)

@@ -56,7 +56,7 @@ def interrupted(*_: object) -> NoReturn:
     ("command", "words"),
     [
         ("run", "Interrupted: the same command begins again, as no round was asked for yet."),
-        ("compare", "Interrupted: a comparison begins again; --arm runs some of its arms alone."),
+        ("compare", "Interrupted: the same command goes on with the arms that are missing."),
     ],
 )
 def test_ctrl_c_while_a_model_learns_from_digital_patients_exits_with_130(
