@@ -79,7 +79,7 @@ def _check_header(path: Path, header: list[str], names: list[str]) -> None:
 
 
 def check_row(where: str, row: list[str], schema: Sequence[Column]) -> list[float]:
-    """One patient's cells as numbers; raises DataError, which says `where`, on the first that is not admitted."""
+    """One patient's cells as numbers; raises DataError, which says `where`, on the first not admitted."""
     if len(row) != len(schema):
         raise DataError(f"{where}: {len(row)} columns where {len(schema)} are expected: see the task's guide")
     return [
