@@ -179,10 +179,14 @@ def federate(
 
 
 def _clock(steps: list[Advanced], total: float) -> Seconds:
-    """The first training round is left out of the overhead where there are others: it warms workers up."""
-    rounds = [step for step in steps if step.progress.round > 1 or step.progress.phase == "report"]
-    over = [max(0.0, step.seconds - step.busy) for step in rounds]
-    return Seconds(total, sum(step.busy for step in steps), sum(over) / len(over) if over else 0.0)
+    """The first training round is left out of the overhead where there are others: it warms workers up.
+
+    With secure aggregation a round has several steps, whose overheads add up.
+    """
+    counted = [step for step in steps if step.progress.round > 1 or step.progress.phase == "report"]
+    over = sum(max(0.0, step.seconds - step.busy) for step in counted)
+    rounds = len({step.round for step in counted})
+    return Seconds(total, sum(step.busy for step in steps), over / max(1, rounds))
 
 
 def _left_out(steps: list[Advanced]) -> tuple[tuple[int, str, str], ...]:
