@@ -19,7 +19,8 @@ from client.archive.index import FOLDER, Index
 from client.archive.reading import Read, looks_like_dicom
 from client.archive.workers import Readers, how_many
 from client.deidentify import Pseudonyms
-from ground.errors import UsageError
+from client.deidentify.pseudonyms import FILE as KEY_FILE
+from ground.errors import StateError, UsageError
 from ground.files import locked
 
 if TYPE_CHECKING:
@@ -117,10 +118,24 @@ class _Import:
         self._workers = workers
         self._index, self._folder, self._task = index, folder, task
         self._progress, self._fault = progress, fault
-        self._pseudonyms = Pseudonyms.of(home)
+        self._pseudonyms = self._own(home)
         self._counts = Counts()
         self._notes: dict[str, None] = {}
         self._unplaced = 0
+
+    def _own(self, home: Path) -> Pseudonyms:
+        """The home's; a lost key is not made anew beside patients whom the old one named."""
+        if not (home / KEY_FILE).exists() and self._patients():
+            raise StateError(
+                f"{home / KEY_FILE}: is gone: restore it from a backup; a new one would give every patient a "
+                "second pseudonym"
+            )
+        return Pseudonyms.of(home)
+
+    def _patients(self) -> int:
+        with self._index.look() as connection:
+            [count] = connection.execute("SELECT count(*) FROM patients").fetchone()
+        return int(count)
 
     def run(self) -> ImportReport:
         total = sum(len(files) for _, files in _walk(self._folder, self._index.folder))
@@ -236,7 +251,6 @@ class _Import:
 
     def _report(self) -> ImportReport:
         with self._index.look() as connection:
-            [patients] = connection.execute("SELECT count(*) FROM patients").fetchone()
             [aside] = connection.execute(
                 "SELECT count(DISTINCT patient) FROM reasons WHERE released_by = ''"
             ).fetchone()
@@ -248,7 +262,7 @@ class _Import:
             counts.damaged,
             self._unplaced,
             dict(sorted(counts.skipped.items())),
-            patients,
+            self._patients(),
             aside,
             tuple(self._notes),
         )

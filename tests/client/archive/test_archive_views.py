@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from client.archive import Archive, import_folder, sources, view_of
-from ground.errors import DataError
+from client.deidentify.pseudonyms import FILE as KEY_FILE
+from ground.errors import DataError, StateError
+from ground.files import write_atomically
 from tasks.hearts.reader import read_hospital
 from tasks.registry import find
 
@@ -216,6 +218,19 @@ def test_cells_that_the_task_does_not_admit_leave_one_patient_out(tmp_path: Path
     assert view.patients == 19
     [why] = view.left_out.values()
     assert why == "column age: outside 0 to 120 years"
+
+
+def test_a_lost_key_is_not_made_anew_beside_patients_whom_it_named(tmp_path: Path, home: Path) -> None:
+    table(tmp_path / "in" / "t.csv", header=f"id,{COLUMNS}", lead="n{0},")
+    import_folder(home, tmp_path / "in")
+    key = home / KEY_FILE
+    kept = key.read_bytes()
+    key.unlink()
+    with pytest.raises(StateError, match="second pseudonym"):
+        import_folder(home, tmp_path / "in")
+    assert not key.exists()
+    write_atomically(key, kept)
+    assert import_folder(home, tmp_path / "in").patients == 20
 
 
 def test_a_home_without_a_fitting_patient_says_so(tmp_path: Path, home: Path) -> None:
