@@ -80,7 +80,7 @@ class PlainWords:
             ("Digital patients", [self.digital or "none"]),
             (
                 "What you approve",
-                [f"{self.name}, digest {self.digest}", "one changed character is another study"],
+                [f"{self.name}, digest {self.digest}", "one changed value is another study"],
             ),
         ]
         if self.problems:

@@ -132,7 +132,9 @@ def _uncounted(files: Sequence[tuple[str, dict[str, object]]]) -> list[str]:
             images = int(counted.get("images", 0))
             most[each["acquisition"]] = max(most.get(each["acquisition"], 0), images)
     short = [(frames[each], most[each]) for each in frames if frames[each] < most[each]]
-    return [f"images are missing: {here} of the {all_} that the scanner counted" for here, all_ in short]
+    return [
+        f"images are missing: {here} are here of the {all_} that the scanner counted" for here, all_ in short
+    ]
 
 
 def _mixed(stacks: Sequence[Stack]) -> list[str]:

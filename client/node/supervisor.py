@@ -72,7 +72,10 @@ class Supervisor:
         self.places = Places(folder or home / "node")
         self._home, self._link, self._name, self._settings = home, link, name, settings
         self._health_at = health
-        supernode, executor = modules or (("-m", "client.node.supernode"), ("-m", "client.node.executor"))
+        supernode, executor = modules or (
+            ("-P", "-m", "client.node.supernode"),  # -P: nothing of the folder one stands in is imported
+            ("-P", "-m", "client.node.executor"),
+        )
         me = str(os.getpid())
         self._supernode = Child(
             "supernode", lambda: [sys.executable, *supernode, me, str(self.places.folder), *self._arguments()]

@@ -252,7 +252,7 @@ def _begin(module: str, arguments: Sequence[str], home: Path, log: Path | None) 
     environment = {**os.environ, **SILENT, "FLWR_HOME": str(home / "flwr")}
     with (log or Path(os.devnull)).open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", module, str(os.getpid()), *arguments],
+            [sys.executable, "-P", "-m", module, str(os.getpid()), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -106,7 +106,7 @@ def test_frames_that_are_missing_hold_a_patient_until_the_whole_cine_is_there(
     assert import_folder(home, tmp_path / "in", workers=0).quarantined == 1
     with Archive(home) as archive:
         [held] = archive.quarantine()
-        assert "20 of the 200 that the scanner counted" in held.reasons[0].text
+        assert "20 are here of the 200 that the scanner counted" in held.reasons[0].text
     whole = unpacked(folder / f"{name}-full-cine.tar.xz", tmp_path / "whole")
     report = import_folder(home, whole, workers=0)
     assert (report.stored, report.known, report.quarantined) == (180, 20, 0)
@@ -148,7 +148,7 @@ def test_a_pig_s_scan_says_that_a_slice_was_not_sent(data: Path, tmp_path: Path,
     with Archive(home) as archive:
         [held] = archive.quarantine()
         assert [each.text for each in held.reasons] == [
-            "MR series 5: images are missing: 400 of the 420 that the scanner counted"
+            "MR series 5: images are missing: 400 are here of the 420 that the scanner counted"
         ]
         archive.release(held.patient, "a test")
         [one] = archive.series(held.patient)
