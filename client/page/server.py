@@ -104,12 +104,12 @@ def serve(home: Path, port: int = 0, linked: Callable[[str], None] = lambda _: N
             timeout_keep_alive=5,
             timeout_graceful_shutdown=3,
         )
-        note(visits.token)
         server = uvicorn.Server(settings)
         # Its own handlers would end the process before the link is taken away.
         server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, lambda *_: setattr(server, "should_exit", True))
+        note(visits.token)  # who reads the link may well end it at once
         server.run(sockets=[bound])
 
 
