@@ -48,7 +48,7 @@ def stratify(patients: Patients) -> npt.NDArray[np.int64]:
 
 TASK = Task(
     name="ventricle-segmentation",
-    version=2,
+    version=1,
     summary="left and right ventricle in short-axis slices; a U-Net",
     schema=SCHEMA,
     headline=HEADLINE,
