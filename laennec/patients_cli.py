@@ -25,7 +25,8 @@ def patients(
     task: Annotated[
         str,
         typer.Argument(
-            help="The task whose simulator is used, or a cohort of hearts: infarct, ventricle-segmentation.",
+            help="The task whose simulator is used, a cohort of hearts (infarct, ventricle-segmentation), or "
+            "heterogeneous.",
             show_default=False,
         ),
     ],
@@ -34,15 +35,22 @@ def patients(
         str | None,
         typer.Option(
             help="Which group of patients. Hearts: KEY=VALUE, comma between, of group, territory, segments, "
-            "age, scanner; what is left out is drawn, as in territory=LAD,age=scar.",
+            "age, scanner; what is left out is drawn, as in territory=LAD,age=scar. Heterogeneous: numbers "
+            "of its recipe, as in variants=100000,heritability=0.2,site-2.offset=0.5.",
             show_default=False,
         ),
     ] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(help=ONLY_HEARTS + "a recipe.json; makes that patient again, imaged as it says."),
+        typer.Option(help="Hearts and heterogeneous: a recipe.json; makes those patients again."),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="How many. Default: 100, hearts 10.")] = None,
+    panel: Annotated[
+        Path | None,
+        typer.Option(help="Heterogeneous only: an .npz with haplotypes of your own to copy from."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="How many. Default: 100, hearts 10, heterogeneous 1000.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = 1,
     dicom: Annotated[bool, typer.Option("--dicom", help=ONLY_HEARTS + "the cine as DICOM.")] = False,
     enhancement: Annotated[
@@ -68,14 +76,25 @@ def patients(
     Hearts, for the cohorts infarct and ventricle-segmentation, come as images (NIfTI or DICOM) with labels,
     strains, volumes, an electrocardiogram, a contact sheet and a heart that beats. For example:
     laennec patients infarct --count 20 --stratum territory=LAD --out hearts
+
+    Heterogeneous makes people at several sites with genotypes (PLINK), images, CSF, cognition and activity
+    (Parquet, described by a schema.toml that the task reads), and truth.json, which says every effect.
     """
+    from laennec import cohort_cli
     from simulation.heart.strata import COHORTS
 
     for path in (out, *out.parents):
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path}: is a file: give a folder with --out")
+    if task == cohort_cli.NAME:
+        if dicom or enhancement or randomise:
+            raise UsageError("--dicom, --lge and --randomise are for hearts: leave them out")
+        cohort_cli.write(stratum or "", count, seed, out, recipe, panel, json=json)
+        return
+    if panel:
+        raise UsageError(f"--panel is for {cohort_cli.NAME} patients: leave it out")
     if task not in COHORTS:
-        near = difflib.get_close_matches(task, COHORTS, n=1)
+        near = difflib.get_close_matches(task, (*COHORTS, cohort_cli.NAME), n=1)
         if near:
             raise UsageError(f"no task or cohort called {task}: did you mean {near[0]}?")
         if dicom or enhancement or randomise or recipe:
