@@ -34,8 +34,8 @@ from client.archive import import_folder
 from client.home import Home
 from client.journal import Journal
 from client.ledger import BOOK, Ledger
-from client.node.places import Places, replace_file
-from ground.files import locked
+from client.node.places import Places
+from ground.files import locked, replace_file
 from privacy.accountant import Event
 from tasks.registry import find
 from tasks.study import Study, parse

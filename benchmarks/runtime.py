@@ -57,7 +57,7 @@ def ours(node: Node, link: SuperLink) -> Iterator[None]:
 def stock(node: Node, link: SuperLink) -> Iterator[None]:
     """Flower's node as it comes."""
     from client.hospital import HOSPITALS_VARIABLE
-    from client.node.places import free_port
+    from ground.network import free_port
 
     (node.file.parent / "0.json").write_text(json.dumps(node.settings.to_config()))
     command = [

@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import torch
 
-from client import approval
+from client import approval, backup
 from client.home import Home
 from client.hospital import Settings
-from ground.errors import ApprovalError, StudyError, UsageError
+from ground.errors import ApprovalError, DeclinedError, StudyError, UsageError
 from tasks.messages import Instruction, Reply
 from tasks.registry import find
 from tasks.study import Study, parse
@@ -27,16 +27,20 @@ VALUE_BYTES = 4
 def admit(instruction: Instruction, settings: Settings) -> Settings:
     """The settings with which the instruction is answered, its patients those of the archive.
 
-    Raises StudyError where the text has another digest, ApprovalError where nobody approved it, LaterError
-    outside the hours, TaskError where its task is not installed, UsageError where the reply would be larger
+    Raises StateError where the home was put back from a backup and nobody said yet what is missing,
+    StudyError where the text has another digest, ApprovalError where nobody approved it, LaterError outside
+    the hours, TaskError where its task is not installed, UsageError where the reply would be larger
     than what may leave.
     """
     if settings.home is None:
         raise UsageError(f"hospital {settings.name} has no home: make one with `laennec hospital init`")
     home = Home.open(settings.home)
+    backup.check(home.path)
     study = _study(instruction)
     try:
         approval.check(home, study)
+    except DeclinedError:  # a person decided: it does not wait for them once more
+        raise
     except ApprovalError:
         approval.offer(home, instruction.study)
         raise

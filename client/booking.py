@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from client.hospital import Settings
 from client.ledger import BOOK, Ledger
+from client.ledger.account import accountant_of
 from ground.errors import BudgetError
 from privacy.accountant import Accountant, Event
 from privacy.plan import PrivacyPlan
@@ -39,6 +40,12 @@ class Booking:
                 )
         cost, per_round = terms_of(study, plan)
         self.ledger.check(self.account, study.digest, cost, rounds=study.rounds, per_round=per_round)
+
+    def spent_on(self, study: Study) -> Accountant | None:
+        """What that study alone has cost so far; None where no book is kept."""
+        if self.ledger is None:
+            return None
+        return accountant_of(self.ledger.booked(self.account, study.digest))
 
     def reserve(self, study: Study, number: int, event: Event | None) -> None:
         """Before a patient is read: spent from here on."""

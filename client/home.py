@@ -17,9 +17,11 @@ from ground.strict import Table, explain, read
 
 if TYPE_CHECKING:
     from client.hospital import Settings
+    from client.joining.membership import Member
 
 FILE = "hospital.toml"
 IDENTITY = "identity"
+SYSTEM = "system"  # in the place of a certificate: the authorities that this machine trusts
 # Nothing that a terminal would take for a command.
 Name = Annotated[str, Field(max_length=64, pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$")]
 Address = Annotated[str, Field(pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$")]
@@ -32,7 +34,8 @@ class Written(Table):
     Attributes:
         name: the hospital's name; also of its account in the ε book.
         coordinator: "host:port" of the coordinator's node address.
-        certificate: the coordinator's root certificate (PEM); a relative path begins at the home.
+        certificate: the coordinator's root certificate (PEM); a relative path begins at the home. "system"
+            for the authorities that this machine trusts.
         least_hospitals: the fewest hospitals in a secure sum that this one adds to.
         colluders: how many other hospitals may help a lying coordinator without harm.
         sums_metrics: whether exact metrics enter secure sums.
@@ -116,10 +119,55 @@ class Home:
         """What studies may use."""
         return self.written.limits
 
+    @cached_property
+    def member(self) -> Member | None:
+        """The federation that this hospital joined; None of none, or where hospital.toml goes first."""
+        from client.joining.membership import member_of
+
+        return None if self.written.coordinator is not None else member_of(self.path)
+
+    @property
+    def coordinator(self) -> str | None:
+        """host:port of the coordinator's node address."""
+        return self.written.coordinator or (None if self.member is None else self.member.nodes)
+
+    @cached_property
+    def peers(self) -> dict[str, str]:
+        """Name -> identity of those with whom it may sum: hospital.toml's, and those who were accepted."""
+        from client.joining.membership import accepted
+
+        return {**accepted(self.path), **self.written.peers}
+
     @property
     def certificate(self) -> Path | None:
-        """The coordinator's root certificate."""
-        return None if self.written.certificate is None else self.path / self.written.certificate
+        """The coordinator's root certificate; None where none is set, or the system's authorities are."""
+        said = self.written.certificate
+        if said is None and self.member is not None:
+            from client.joining.membership import authority_file
+
+            return authority_file(self.path)
+        return None if said in (None, SYSTEM) else self.path / said
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is said what a coordinator must show: without it any machine could pass for it."""
+        return self.written.certificate is not None or self.member is not None
+
+    def authority(self) -> Path | None:
+        """What vouches for the coordinator: a PEM file; None for the system's authorities, spelled out.
+
+        Raises UsageError where none is set, or the file is not there.
+        """
+        if not self.is_proven:
+            raise UsageError(
+                f"{self.path / FILE}: names no certificate, so that nobody could tell the coordinator from "
+                "another machine: put the coordinator's root certificate into the home and write "
+                f'certificate = "FILE.pem", or certificate = "{SYSTEM}" to trust every authority that this '
+                "machine trusts"
+            )
+        if self.certificate is not None and not self.certificate.is_file():
+            raise UsageError(f"{self.certificate}: no such file: ask the coordinator for its certificate")
+        return self.certificate
 
     @cached_property
     def public(self) -> bytes:
@@ -140,7 +188,7 @@ class Home:
             home=self.path,
             governed=True,
             sums_metrics=written.sums_metrics,
-            peers=tuple(sorted(written.peers.items())),
+            peers=tuple(sorted(self.peers.items())),
             least_hospitals=written.least_hospitals,
             colluders=written.colluders,
         )
@@ -187,4 +235,7 @@ _MAY_BE_SET = """
 # memory-megabytes = 8000                        # memory of the node
 # hours = "19:00-07:00"                          # when patients may be read; this machine's time zone
 # upload-megabytes = 200                         # the most that one reply may hold
+
+[peers]                                          # with whom it sums; others in a roster are refused
+# lyon = "8f3a52c1d07be964f1a03c58e2794db6905cf7138ea2d46b7c1f0e93a5d86247"   # what `init` printed there
 """

@@ -17,6 +17,7 @@ from client.journal import Journal, What
 from client.journal.lines import private_of
 from client.ledger import BOOK, Ledger, up
 from ground.errors import DataError, LaennecError, LaterError
+from ground.words import counted
 from tasks.messages import Instruction, Reply
 from tasks.refusals import signed
 from tasks.study import Study, parse
@@ -64,12 +65,12 @@ def answered(instruction: Instruction, settings: Settings) -> None:
 def _place(instruction: Instruction, study: Study) -> str:
     if instruction.phase == "enrol":
         asked = "no privacy asked" if study.privacy is None else f"ε {study.privacy.epsilon:g} asked"
-        return f"{study.rounds} rounds, {asked}"
+        return f"{counted(study.rounds, 'round')}, {asked}"
     if instruction.phase == "count":
         return "patients counted"
     if instruction.phase == "train":
         return f"round {instruction.round} of {study.rounds}"
-    return f"after {study.rounds} rounds"
+    return f"after {counted(study.rounds, 'round')}"
 
 
 def _spent(settings: Settings, study: Study) -> str:

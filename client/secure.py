@@ -94,7 +94,7 @@ def open_sum(side: HospitalSide, instruction: Instruction, settings: Settings, r
 def encoding(masking: Masking, plan: PrivacyPlan, *, counting: bool) -> Encoding:
     """How the numbers of this sum become words; the coordinator finds the same."""
     study, published = parse(masking.instruction.study), masking.instruction.published
-    task = find(study.task, study.task_version)
+    task = find(study.task, study.task_version, study.options)
     return words_of_sum(study, plan, task, masking.roster, published, counting=counting)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 from client import approval
@@ -11,9 +12,9 @@ from client.ledger import BOOK, DEFAULT_DELTA, Ledger
 
 
 def status(home: Home) -> dict[str, Any]:
-    """Archive, quarantine, decisions, waiting studies, budget, limits, node; plain values for JSON.
+    """Archive, quarantine, decisions, waiting studies, budget, limits, federation, node.
 
-    An ε of None is ∞, a budget of None no limit.
+    Plain values for JSON: an ε of None is ∞, a budget of None no limit.
     """
     return {
         "hospital": home.name,
@@ -24,6 +25,7 @@ def status(home: Home) -> dict[str, Any]:
         "approvals": decisions(home),
         "budget": _budget(home),
         "limits": home.limits.shown(),
+        "federation": _federation(home),
         "node": _node(home),
     }
 
@@ -45,6 +47,15 @@ def waiting(home: Home) -> list[dict[str, Any]]:
 def decisions(home: Home) -> list[dict[str, Any]]:
     """Every decision, and what it is worth now."""
     return [_decision(each) for each in approval.approvals(home)]
+
+
+def _federation(home: Home) -> dict[str, Any] | None:
+    """The membership; None where there is none."""
+    member = home.member
+    if member is None:
+        return None
+    until = datetime.fromtimestamp(member.until, UTC).strftime("%Y-%m-%d")
+    return {"name": member.federation, "nodes": member.nodes, "door": member.door, "until": until}
 
 
 def _archive(home: Home) -> dict[str, Any]:

@@ -83,9 +83,8 @@ def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
     """
     started = time.perf_counter()
     study = _study(instruction)
-    asked = Asked(
-        instruction, settings, study, find(study.task, study.task_version), study.plan(), store.load()
-    )
+    task = find(study.task, study.task_version, study.options)
+    asked = Asked(instruction, settings, study, task, study.plan(), store.load())
     kept = study.secure or instruction.phase != "report"  # a plain report can be computed again
     if kept and (stored := asked.memory.answer_to(instruction)) is not None:
         if stored.vector is not None:  # whoever crashed after storing it had no time to settle
@@ -106,7 +105,8 @@ def answer(instruction: Instruction, settings: Settings, store: Store) -> Reply:
         else:
             book.reserve(study, instruction.sum_number, asked.event)
             reply, memory = _visited(asked, masking)
-        reply = gate.let_out(replace(reply, seconds=time.perf_counter() - started), settings)
+        reply = replace(reply, seconds=time.perf_counter() - started, spent=book.spent_on(study))
+        reply = gate.let_out(reply, settings)
         book.disclose(study, instruction.sum_number, reply)
         if kept and (reply.vector is not None or reply.secure) and (asked.plan is not None or memory.arrays):
             store.save(replace(memory, stage=instruction.stage, reply=reply))

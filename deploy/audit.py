@@ -24,7 +24,7 @@ from client.gallery import galleries
 from client.hospital import Settings, cohort
 from deploy import origin
 from deploy.federation import Machine
-from deploy.run import HOSPITALS, READABLE, resumes_at, run, to_json
+from deploy.run import HOSPITALS, resumes_at, run
 from ground.errors import TaskError, UsageError
 from ground.files import write_atomically
 from privacy.audit.membership import largest_auc
@@ -32,6 +32,7 @@ from server.events import Event
 from server.report.audit import CANNOT_SHOW, findings
 from server.report.card import with_audit
 from server.report.page import Shown, page
+from server.results import READABLE, to_json
 from tasks.registry import find
 from tasks.study import Study
 
@@ -105,7 +106,7 @@ def audit(
 
 def _shown(study: Study, hospitals: Sequence[Settings], out: Path) -> Shown:
     """The pictures of the study's report, made again from its model."""
-    task = find(study.task, study.task_version)
+    task = find(study.task, study.task_version, study.options)
     if task.gallery is None:
         return {}
     return {"": galleries(task, load_model(out / "model.safetensors", task), hospitals, study.labels)}
@@ -125,7 +126,7 @@ def attack(
     terms = Terms.of(study, study.seed)
     if not terms.learns_by_gradients():
         raise UsageError(f"task {study.task} does not learn by gradients: these attacks are on gradients")
-    patients = {each.name: cohort(study.task, each.sources, study.labels).training for each in hospitals}
+    patients = {each.name: cohort(terms.task.name, each.sources, study.labels).training for each in hospitals}
     skipped: list[str] = []
     plan = terms.plan
     measured: Values = {

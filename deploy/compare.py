@@ -84,7 +84,7 @@ def run_arms(
     before the first is, where that can be known.
     """
     for plan in arms:
-        check(find(plan.study.task, plan.study.task_version), plan.study)
+        check(find(plan.study.task, plan.study.task_version, plan.study.options), plan.study)
     run: dict[tuple[str, Who], Arm] = {}
     for plan in arms:
         what = (plan.study.digest, plan.who)
@@ -174,7 +174,7 @@ def _at_each(
     plan: Plan, models: Sequence[Array], hospitals: Sequence[Settings]
 ) -> tuple[Mapping[str, Metrics], ...]:
     """Each seed's model on each hospital's test patients."""
-    task = find(plan.study.task, plan.study.task_version)
+    task = find(plan.study.task, plan.study.task_version, plan.study.options)
     return tuple(metrics_by_hospital(task, each, hospitals, labels=plan.study.labels) for each in models)
 
 

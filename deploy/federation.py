@@ -21,6 +21,7 @@ from privacy.secagg import Identity
 from server.app import app as server_app
 from server.events import Advanced, Event, halt, listening
 from server.progress import Progress
+from server.results import Seconds
 from tasks.registry import find
 from tasks.study import Study
 
@@ -44,22 +45,6 @@ class Machine:
     workers: int = 1
     secret_noise: bool = False
     drops: tuple[Drop, ...] = ()
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """Wall-clock time of a study.
-
-    Attributes:
-        total: from start to end.
-        training: sum over steps of the time that the busiest worker was computing.
-        overhead_per_round: mean over training rounds of what a round took beyond that.
-
-    """
-
-    total: float
-    training: float
-    overhead_per_round: float
 
 
 @dataclass(frozen=True)

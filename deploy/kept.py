@@ -17,13 +17,15 @@ import numpy as np
 
 from client.hospital import Settings
 from deploy import origin
-from deploy.federation import Machine, Outcome, Seconds, federate
+from deploy.federation import Machine, Outcome, federate
 from ground.arrays import Array
 from ground.bundle import pack, unpack
 from ground.files import locked, write_atomically
 from server import checkpoint
 from server.events import Advanced, Event
 from server.progress import Progress
+from server.results import Seconds
+from tasks.contract import Task
 from tasks.learners import digital_start
 from tasks.registry import find
 from tasks.study import Study
@@ -59,7 +61,7 @@ class Kept:
     def started(self, study: Study, watch: digital_start.Watch) -> Array:
         """The study's digital start: as it is kept, or made now and kept."""
         self._recall_start(study)
-        start = digital_start.digital_start(find(study.task, study.task_version), study, watch)
+        start = digital_start.digital_start(_task(study), study, watch)
         self._keep_start(study)
         return start
 
@@ -67,16 +69,16 @@ class Kept:
         file = self._start_file(study)
         if file is not None and file.is_file():
             arrays, _ = unpack(file.read_bytes(), str(file))
-            digital_start.remember(find(study.task, study.task_version), study, arrays["model"])
+            digital_start.remember(_task(study), study, arrays["model"])
 
     def _keep_start(self, study: Study) -> None:
         file = self._start_file(study)
-        made = digital_start.made(find(study.task, study.task_version), study)
+        made = digital_start.made(_task(study), study)
         if file is not None and made is not None and not file.is_file():
             write_atomically(file, pack({"model": made}, {}))
 
     def _start_file(self, study: Study) -> Path | None:
-        return self._file(repr(digital_start.key_of(find(study.task, study.task_version), study)))
+        return self._file(repr(digital_start.key_of(_task(study), study)))
 
     def _file(self, what: str) -> Path | None:
         name = sha256(what.encode()).hexdigest()
@@ -95,6 +97,10 @@ def kept_in(out: Path, hospitals: Sequence[Settings]) -> Iterator[Kept]:
         origin.check(folder, hospitals, begun=any(folder.glob("*.safetensors")))
         yield Kept(folder)
         shutil.rmtree(folder)
+
+
+def _task(study: Study) -> Task:
+    return find(study.task, study.task_version, study.options)
 
 
 def _written(outcome: Outcome) -> bytes:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-from safetensors.numpy import save
 
 from client.gallery import galleries
 from client.hospital import Settings
@@ -20,21 +17,16 @@ from deploy.arms import described
 from deploy.compare import Arm, epsilon_curve
 from deploy.federation import Machine, Outcome, federate
 from ground.errors import UsageError
-from ground.files import locked, write_atomically
-from server import checkpoint
+from ground.files import locked
+from server import checkpoint, results
 from server.events import Event
-from server.report.card import privacy_card
-from server.report.epsilon import epsilon_picture
-from server.report.page import Shown, page
-from server.report.result import result
+from server.report.page import Shown
 from tasks.contract import Picture
-from tasks.learners.model import model_from
 from tasks.registry import find
 from tasks.study import Study
 
 STATE = "state"
 HOSPITALS = "hospitals"
-READABLE = 0o644  # results are for colleagues; state holds what hospitals keep, for the owner alone
 
 
 @dataclass(frozen=True)
@@ -151,55 +143,27 @@ def write_comparison(
 
 def pictures(outcome: Outcome, hospitals: Sequence[Settings]) -> Mapping[str, Sequence[Picture]]:
     """Hospital -> its best, median and worst test patient under the shared model, where it discloses."""
-    study = outcome.study
-    return galleries(find(study.task), outcome.progress.state.model, hospitals, study.labels)
+    study, state = outcome.study, outcome.progress.state
+    task = find(study.task, study.task_version, study.options)
+    return galleries(task, state.model, hospitals, study.labels)
 
 
 def describe(outcome: Outcome) -> Run:
     """The result and the privacy card of a finished study."""
-    task = find(outcome.study.task)
-    card = privacy_card(outcome.progress, secret_noise=outcome.machine.secret_noise)
-    seconds = asdict(outcome.seconds)
-    values = result(
+    machine = outcome.machine
+    said = results.describe(
         outcome.progress,
-        task,
-        card,
-        engine=outcome.machine.engine,
-        seconds=seconds,
+        engine=machine.engine,
+        secret_noise=machine.secret_noise,
+        seconds=outcome.seconds,
         left_out=outcome.left_out,
     )
-    return Run(outcome, values, card)
+    return Run(outcome, said.result, said.card)
 
 
 def write_files(
     finished: Run, out: Path, shown: Shown = MappingProxyType({}), digital: Sequence[Picture] = ()
 ) -> None:
-    """result.json, report.html, model.safetensors, privacy.json and study.toml, each whole or not at all.
-
-    Where the result has an ε curve, epsilon-curve.svg too. What is `shown` of patients, real or `digital`,
-    goes into the report alone.
-    """
-    study = finished.outcome.study
-    write_atomically(out / "study.toml", study.to_toml(), READABLE)
-    write_atomically(out / "model.safetensors", model_file(finished.outcome), READABLE)
-    write_atomically(out / "privacy.json", to_json(finished.card), READABLE)
-    if "epsilon_curve" in finished.result:
-        curve = epsilon_picture(finished.result["epsilon_curve"])
-        write_atomically(out / "epsilon-curve.svg", curve + "\n", READABLE)
-    write_atomically(out / "report.html", page(finished.result, finished.card, shown, digital), READABLE)
-    write_atomically(out / "result.json", to_json(finished.result), READABLE)
-
-
-def model_file(outcome: Outcome) -> bytes:
-    """The shared model as safetensors, its parameters by name; task, version and digest in the metadata."""
-    study, state = outcome.study, outcome.progress.state
-    model = model_from(find(study.task), state.model)
-    tensors = {name: value.detach().numpy() for name, value in model.named_parameters()}
-    origin = {"task": study.task, "task-version": study.task_version, "digest": study.digest}
-    # One key: safetensors writes several in no fixed order, and one model should be one file.
-    return save(tensors, metadata={"laennec": json.dumps(origin, sort_keys=True)})
-
-
-def to_json(values: dict[str, Any]) -> str:
-    """Indented JSON with a final newline; NaN is refused."""
-    return json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    """The files of `server.results`."""
+    said = results.Described(finished.outcome.progress, finished.result, finished.card)
+    results.write_files(said, out, shown, digital)

@@ -6,24 +6,52 @@ A digest over both is kept with them, since safetensors has none: a flipped bit 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from ground.arrays import Array, Words
 from ground.errors import StateError
 
+# What safetensors calls the types that are kept here.
+KINDS = {
+    **{"float16": "F16", "float32": "F32", "float64": "F64"},
+    **{"uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64"},
+    **{"int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "bool": "BOOL"},
+}
+
 
 def pack(arrays: Mapping[str, Array | Words], header: dict[str, Any]) -> bytes:
     """Bytes that `unpack` reads back to equal arrays and an equal header."""
-    contiguous: dict[str, Any] = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    return b"".join(pieces(arrays, header))
+
+
+def pieces(arrays: Mapping[str, Array | Words], header: dict[str, Any]) -> Iterator[bytes | memoryview]:
+    """The same bytes piece by piece, the arrays' own memory among them: nothing large is copied."""
+    contiguous: dict[str, Any] = {
+        name: np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
+        for name, value in arrays.items()
+    }
+    # The order of safetensors' own writer: wide types first, so that each array is aligned.
+    names = sorted(contiguous, key=lambda name: (-contiguous[name].dtype.itemsize, name))
     text = json.dumps(header, sort_keys=True)
-    # One entry, since safetensors writes several in no fixed order.
-    return save(contiguous, metadata={"header": f"{_digest(contiguous, text)} {text}"})
+    entries: dict[str, Any] = {"__metadata__": {"header": f"{_digest(contiguous, text)} {text}"}}
+    end = 0
+    for name in names:
+        value = contiguous[name]
+        begin, end = end, end + value.nbytes
+        kind = KINDS[value.dtype.name]
+        entries[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [begin, end]}
+    said = json.dumps(entries, separators=(",", ":")).encode()
+    said += b" " * (-len(said) % 8)
+    yield len(said).to_bytes(8, "little") + said
+    for name in names:
+        if contiguous[name].size:
+            yield contiguous[name].reshape(-1).data.cast("B")
 
 
 def unpack(data: bytes, where: str) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -46,5 +74,6 @@ def _digest(arrays: Mapping[str, Array | Words], header: str) -> str:
     for name in sorted(arrays):
         value = arrays[name]
         whole.update(json.dumps([name, value.dtype.name, value.shape]).encode())
-        whole.update(value.tobytes())
+        if value.size:
+            whole.update(np.ascontiguousarray(value).reshape(-1).data)
     return whole.hexdigest()

@@ -10,6 +10,7 @@ A message is one line: what went wrong, where, and what to do next. It never car
     ├── PrivacyError            a promise about privacy that cannot be kept
     │   ├── BudgetError         a study that costs more than the hospital allows
     │   └── ApprovalError       a study that nobody at the hospital approved
+    │       └── DeclinedError   a study that somebody at the hospital decided against
     ├── FederationError         a round that could not be completed
     │   └── LaterError          a hospital that will answer, at another hour
     └── StateError              saved state that is damaged or belongs to something else
@@ -52,6 +53,10 @@ class BudgetError(PrivacyError):
 
 class ApprovalError(PrivacyError):
     """A study that no person at the hospital approved, or no longer does."""
+
+
+class DeclinedError(ApprovalError):
+    """A study that a person at the hospital decided against: asking again changes nothing."""
 
 
 class FederationError(LaennecError):

@@ -6,33 +6,54 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ground.errors import StateError
 
 
-def write_atomically(path: Path, content: bytes | str, mode: int = 0o600) -> None:
-    """Replace `path` by `content` so that a reader, or a crash, sees the old file or the new one.
+def write_atomically(
+    path: Path, content: bytes | str | Iterable[bytes | memoryview], mode: int = 0o600
+) -> None:
+    """Replace `path` by `content` (or its pieces): a reader, or a crash, sees the old file or the new one.
 
     Written beside its target, fsynced, renamed; then the folder is fsynced, which makes the rename
     itself survive a power cut. `mode` is the file's permissions: the owner's alone unless said otherwise.
     """
     data = content.encode() if isinstance(content, str) else content
+    pieces = [data] if isinstance(data, bytes) else data
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
-            stream.write(data)
+            stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
+
+
+@contextmanager
+def writable(place: Path) -> Iterator[None]:
+    """Inside, what the disk refuses (it is full, or read-only) is a StateError that names the place."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise StateError(f"{place}: {why}: make room, then run it again: it goes on from here") from error
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file so that a reader sees the old or the new; not durable: of no use after a power cut."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.chmod(0o600)
+    beside.replace(path)
 
 
 @contextmanager
@@ -58,8 +79,9 @@ def locked(file: Path, patience: float, busy: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make what was written to a file, or the names in a folder, survive a power cut. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -46,7 +46,7 @@ class HeadFile:
         found = re.fullmatch(rb"(0|[1-9][0-9]{0,17}) ([0-9a-f]{64})\n", text)
         if found is None:
             raise StateError(
-                f"{self.path}: damaged: restore it together with the book from one backup, "
+                f"{self.path}: damaged: restore the newest backup of the home, "
                 "or write into it NUMBER DIGEST as you kept them elsewhere"
             )
         return Head(int(found[1]), found[2].decode())

@@ -16,9 +16,11 @@ from rich.markup import escape
 from ground.errors import LaennecError, UsageError
 from laennec import screen
 from laennec.audit_cli import audit
+from laennec.coordinator import coordinator
 from laennec.evaluate_cli import evaluate
 from laennec.hospital import hospital
 from laennec.patients_cli import patients
+from laennec.schema_cli import schema
 
 if TYPE_CHECKING:
     from client.hospital import Settings
@@ -37,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(hospital)
+app.add_typer(coordinator)
 
 
 class EngineName(StrEnum):
@@ -246,6 +249,7 @@ def tasks(
 
 app.command()(patients)
 app.command()(audit)
+app.command()(schema)
 
 
 def _prepare(

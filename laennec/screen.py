@@ -137,9 +137,7 @@ def _note(event: Event) -> str:
 
     if isinstance(event, Preparing) and event.done < event.total:
         return f"learning from digital patients, {100 * event.done // event.total} %"
-    if not isinstance(event, Waiting):
-        return ""
-    return f"waiting for {', '.join(event.hospitals)}, {event.seconds:.0f} s of {event.limit:.0f} s"
+    return event.sentence if isinstance(event, Waiting) else ""
 
 
 def arms_table(result: Mapping[str, Any], width: int | None = None) -> Group:

@@ -28,5 +28,11 @@ def main(grid: Grid, context: Context) -> None:
     if "study" not in settings:
         raise UsageError("this coordinator was not told which study to run")
     home = str(settings.get("home", ""))
-    terms = Terms(hospitals=int(settings["hospitals"]), reply_seconds=float(settings["reply-seconds"]))
+    terms = Terms(
+        hospitals=int(settings["hospitals"]),
+        reply_seconds=float(settings["reply-seconds"]),
+        join_seconds=float(settings.get("join-seconds", Terms.join_seconds)),
+        later_seconds=float(settings.get("later-seconds", Terms.later_seconds)),
+        approval_seconds=float(settings.get("approval-seconds", Terms.approval_seconds)),
+    )
     drive(grid, parse(str(settings["study"])), terms, Path(home) if home else None)

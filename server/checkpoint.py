@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ground.arrays import Array, Words
-from ground.bundle import pack, unpack
+from ground.bundle import pack, pieces, unpack
 from ground.errors import FederationError, StateError, StudyError
-from ground.files import write_atomically
+from ground.files import writable, write_atomically
 from privacy.accountant import Accountant
 from privacy.secagg import CoordinatorSide
 from server.progress import Member, Progress, Record
@@ -23,7 +23,8 @@ FILE = "coordinator.safetensors"
 
 def save(progress: Progress, home: Path) -> None:
     """Replace the checkpoint in this folder; when this returns, a power cut no longer loses it."""
-    write_atomically(home / FILE, to_bytes(progress))
+    with writable(home / FILE):
+        write_atomically(home / FILE, pieces(*_parts(progress)))
 
 
 def load(home: Path) -> Progress | None:
@@ -34,6 +35,10 @@ def load(home: Path) -> Progress | None:
 
 def to_bytes(progress: Progress) -> bytes:
     """The same progress gives the same bytes."""
+    return pack(*_parts(progress))
+
+
+def _parts(progress: Progress) -> tuple[dict[str, Array | Words], dict[str, Any]]:
     arrays: dict[str, Array | Words] = {"model": progress.state.model}
     arrays |= {f"slot.{name}": value for name, value in progress.state.slots.items()}
     if progress.secure is not None and progress.secure.total is not None:
@@ -49,7 +54,7 @@ def to_bytes(progress: Progress) -> bytes:
         "pending": None if progress.pending is None else _record_out(progress.pending),
         "summed": list(progress.summed),
     }
-    return pack(arrays, header)
+    return arrays, header
 
 
 def from_bytes(data: bytes, where: str) -> Progress:

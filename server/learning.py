@@ -13,6 +13,8 @@ from tasks.contract import Task
 from tasks.gap import count_for, counts_of, planned
 from tasks.learners import learner_for
 from tasks.learners.contract import Total
+from tasks.learners.model import places
+from tasks.learners.strategies import STRATEGIES
 from tasks.messages import SAME_VERSION, Reply
 from tasks.study import Study
 
@@ -70,6 +72,21 @@ def learned(progress: Progress, total: Total, names: list[str], task: Task, exce
     if plan is not None:
         accountant = accountant.spend(_scaled(plan.step_event(plan.steps // study.rounds), excess))
     return replace(progress, state=state, accountant=accountant)
+
+
+def due(progress: Progress, task: Task) -> int | None:
+    """How many values a hospital's contribution has now; None where only the task's own learner knows."""
+    study, state = progress.study, progress.state
+    if progress.phase in ("enrol", "count"):
+        return counts_of(task, study)
+    if progress.phase == "report":
+        return 0
+    if task.learner is not None:
+        return None
+    if study.privacy is not None and study.privacy.noise == "distributed":
+        return state.model.size if study.trains == "everything" else int(places(task, study.trains).sum())
+    payload = STRATEGIES[study.training.strategy].payload_like(state)
+    return sum(values.size for values in payload.values()) + 1  # and the weight
 
 
 def record(after: int, replies: Mapping[str, Reply], names: list[str]) -> Record:

@@ -16,13 +16,13 @@ progress to the same end, bit for bit.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ground.arrays import Array, all_finite
 from ground.errors import FederationError
 from server import secure
-from server.learning import counted, counts, enrolled, learned, record
+from server.learning import counted, counts, due, enrolled, learned, record
 from server.progress import Progress
 from tasks.contract import Task
 from tasks.learners import learner_for
@@ -32,6 +32,8 @@ from tasks.study import Study
 
 # Without a [privacy] table a study states no minimum: a sum over fewer than this says too much about each.
 MINIMUM_HOSPITALS = 3
+# Hospitals, in the roster's order -> the sum of their contributions.
+SumOver = Callable[[Sequence[str]], Total]
 
 
 def instruction(progress: Progress, task: Task, hospitals: int) -> Instruction | None:
@@ -63,10 +65,13 @@ def absorb(progress: Progress, reply: Reply) -> tuple[Progress, Reply]:
     return secure.add(progress, reply), replace(reply, vector=None)
 
 
-def step(progress: Progress, replies: Mapping[str, Reply], task: Task) -> tuple[Progress, Instruction | None]:
+def step(
+    progress: Progress, replies: Mapping[str, Reply], task: Task, summed: SumOver | None = None
+) -> tuple[Progress, Instruction | None]:
     """The next progress and the next instruction, from the replies that were received, by hospital.
 
-    Raises FederationError or UsageError, naming hospitals, where the replies do not allow to go on.
+    `summed` gives the sum of a round's contributions where the replies do not hold them. Raises
+    FederationError or UsageError, naming hospitals, where the replies do not allow to go on.
     """
     if not replies:
         raise FederationError(f"{progress.phase}, round {progress.round}: no hospital replied")
@@ -79,7 +84,7 @@ def step(progress: Progress, replies: Mapping[str, Reply], task: Task) -> tuple[
     if progress.phase == "enrol":
         following = _enrolled(progress, replies, task)
     elif progress.phase == "train":
-        following = _trained(progress, replies, task)
+        following = _trained(progress, replies, task, summed)
     else:
         following = _reported(progress, replies)
     return following, instruction(following, task, len(following.roster))
@@ -87,10 +92,15 @@ def step(progress: Progress, replies: Mapping[str, Reply], task: Task) -> tuple[
 
 def fewest(study: Study, roster: int) -> int:
     """How many hospitals must contribute to a round for it to count."""
-    if study.privacy is None:
-        return min(MINIMUM_HOSPITALS, roster)
-    if study.privacy.noise == "distributed":
+    if study.privacy is not None and study.privacy.noise == "distributed":
         return roster  # a share of the noise would be missing, and with it a share of the protection
+    return least(study, roster)
+
+
+def least(study: Study, hospitals: int) -> int:
+    """With how many of so many hospitals a study makes sense, by its own rule."""
+    if study.privacy is None:
+        return min(MINIMUM_HOSPITALS, hospitals)
     return study.privacy.minimum_hospitals
 
 
@@ -102,7 +112,9 @@ def _enrolled(progress: Progress, replies: Mapping[str, Reply], task: Task) -> P
     return replace(following, phase="train", round=1)
 
 
-def _trained(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Progress:
+def _trained(
+    progress: Progress, replies: Mapping[str, Reply], task: Task, summed: SumOver | None
+) -> Progress:
     names = [name for name in progress.names if name in replies]
     least = fewest(progress.study, len(progress.roster))
     if len(names) < least:
@@ -112,7 +124,8 @@ def _trained(progress: Progress, replies: Mapping[str, Reply], task: Task) -> Pr
             f"{least} of {len(progress.roster)} hospitals: run it again, it goes on from here"
         )
     try:
-        following = learned(progress, _sum(replies, names), names, task)
+        total = _sum(replies, names) if summed is None else summed(names)
+        following = learned(progress, total, names, task)
     except FederationError:
         _blame(replies)
         raise
@@ -152,6 +165,27 @@ def _blame(replies: Mapping[str, Reply]) -> None:
         raise FederationError(
             f"{', '.join(guilty)} sent numbers that are not finite: the contribution was refused"
         )
+
+
+def check(progress: Progress, reply: Reply, task: Task) -> None:
+    """Raises FederationError, naming the hospital, where its reply to a plain study cannot be used.
+
+    What can be said of one reply by itself; that sizes agree where only a task's own learner knows them is
+    seen once all are here.
+    """
+    _check(progress, {reply.hospital: reply})
+    vector = reply.vector
+    if vector is None:
+        if progress.phase == "train" or (progress.phase == "enrol" and counts(progress.study)):
+            raise FederationError(f"round {progress.round}: {reply.hospital} replied without a contribution")
+        return
+    expected = due(progress, task)
+    if vector.ndim != 1 or expected not in (None, vector.size):
+        raise FederationError(
+            f"round {progress.round}: hospital {reply.hospital} sent {vector.size} values where "
+            f"{expected} were expected: its reply was refused"
+        )
+    _blame({reply.hospital: reply})
 
 
 def _check(progress: Progress, replies: Mapping[str, Reply]) -> None:

@@ -26,14 +26,11 @@ from privacy.secagg import (
 )
 from privacy.secagg.checks import check_prepared
 from privacy.secagg.wire import Confirmation, Joined, Refusal, Wire
-from server.learning import counted, enrolled, learned, record
+from server.learning import counted, due, enrolled, learned, record
 from server.progress import Progress, Record
 from tasks.contract import Task
-from tasks.gap import counts_of
 from tasks.learners import learner_for
 from tasks.learners.contract import Total
-from tasks.learners.model import places
-from tasks.learners.strategies import STRATEGIES
 from tasks.messages import EVERYBODY, Reply, words_of_sum
 from tasks.registry import find
 
@@ -233,7 +230,7 @@ def _open(progress: Progress, number: int) -> Progress:
 def _encoding(progress: Progress, number: int) -> Encoding:
     """How the numbers of that sum became words; the hospitals find the same."""
     study, plan, side = progress.study, _plan(progress), _side(progress)
-    task = find(study.task, study.task_version)
+    task = find(study.task, study.task_version, study.options)
     published = learner_for(task, study).publish(progress.state)
     return words_of_sum(study, plan, task, side.roster, published, counting=number == 0)
 
@@ -244,7 +241,8 @@ def _check_shape(progress: Progress, reply: Reply, words: Words) -> None:
     How many values a task's own learner gives is not known before the first reply.
     """
     number = _number(progress)
-    expected, dtype = _values(progress, number), _encoding(progress, number).dtype
+    task = find(progress.study.task, progress.study.task_version, progress.study.options)
+    expected, dtype = due(progress, task), _encoding(progress, number).dtype
     if expected is not None:
         expected += 2 * len(reply.summed)
     if words.dtype != dtype or words.ndim != 1 or expected not in (None, words.size):
@@ -252,20 +250,6 @@ def _check_shape(progress: Progress, reply: Reply, words: Words) -> None:
             f"{reply.hospital} sent {words.size} words of {words.dtype} where "
             f"{'others' if expected is None else expected} of {dtype} were expected: refused"
         )
-
-
-def _values(progress: Progress, number: int) -> int | None:
-    """How many values are summed, metrics apart; None where only the task's own learner knows."""
-    study, state = progress.study, progress.state
-    task = find(study.task, study.task_version)
-    if number == 0 or number > study.rounds:
-        return counts_of(task, study) if number == 0 else 0
-    if task.learner is not None:
-        return None
-    if _plan(progress).noise == "distributed":
-        return state.model.size if study.trains == "everything" else int(places(task, study.trains).sum())
-    payload = STRATEGIES[study.training.strategy].payload_like(state)
-    return sum(values.size for values in payload.values()) + 1  # and the weight
 
 
 def _refuse(progress: Progress, name: str, error: LaennecError) -> Progress:

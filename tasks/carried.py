@@ -2,13 +2,12 @@
 
 Flower carries an array as bytes. Made at once, they cost two passes over a model in each direction even where
 sender and receiver share memory, as on the local engine. So bytes are made when somebody asks for them: when
-the message is pickled for a worker or serialised for the network.
+the message is pickled for a worker; for the network a chunk at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,14 +29,14 @@ class CarriedArray(FlowerArray):
         self.value.flags.writeable = False  # whoever receives it shares it with whoever sent it
         self.dtype, self.shape, self.stype = kind.str, value.shape, RAW
 
-    @cached_property
-    def data(self) -> bytes:  # type: ignore[override]
-        """The bytes, made once: one instruction is sent to many hospitals."""
-        return self.value.tobytes()
+    @property
+    def data(self) -> memoryview:  # type: ignore[override]
+        """The bytes, as they lie in memory: Flower cuts them into chunks, which copy nothing either."""
+        return self.value.reshape(-1).data.cast("B") if self.value.size else memoryview(b"")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as Flower's own array."""
-        return _plain, (self.dtype, self.shape, self.data)
+        return _plain, (self.dtype, self.shape, self.value.tobytes())
 
 
 # Flower names an object on the wire by its class, and knows its own names only.

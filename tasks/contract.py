@@ -105,6 +105,9 @@ class Task:
         export: writes the digital patients of some recipes into a folder, in a layout that `read` accepts.
         guide: where data is found and how it is laid out: the text that `laennec tasks NAME` ends with.
         learner: how it learns, where that is not by gradients (`tasks.learners.learner_for`).
+        specialised: (task, a study's [options] as JSON) -> the task that these options make of it, under the
+            same name; raises StudyError. None where a study can choose nothing.
+        overview: (model, patients of each hospital) -> pictures of all of them together.
 
     """
 
@@ -131,3 +134,5 @@ class Task:
     gallery: Callable[[nn.Module, Patients], list[Picture]] | None = None
     read_labelled: Callable[[Path, Mapping[str, int]], Patients] | None = None
     stratify: Callable[[Patients], npt.NDArray[np.int64]] | None = None
+    specialised: Callable[[Task, str], Task] | None = None
+    overview: Callable[[nn.Module, Mapping[str, Patients]], list[Picture]] | None = None

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from flwr.app import ConfigRecord, RecordDict
 
 from ground.arrays import Array, Arrays, Words
-from ground.errors import FederationError, LaennecError, LaterError, by_name
+from ground.errors import FederationError, LaennecError, LaterError, StateError, by_name
+from privacy.accountant import Accountant
 from privacy.plan import PrivacyPlan
 from privacy.secagg import Encoding, Roster
 from privacy.secagg.encoding import SMALL
@@ -116,6 +117,8 @@ class Reply:
         error: kind and text, where it could not be done; nothing else is then of interest.
         later: with an error, seconds after which it is of use to ask again; 0 where nobody can say.
         signature: a governed hospital's under its refusal, with the date (`tasks.refusals`); else empty.
+        spent: what this study alone has cost the hospital's patients so far, by its own book; None where it
+            keeps none.
 
     """
 
@@ -135,6 +138,7 @@ class Reply:
     error: tuple[str, str] | None = None
     later: float = 0.0
     signature: str = ""
+    spent: Accountant | None = None
 
     def problem(self) -> LaennecError | None:
         """The error that the hospital reports, of the kind that it was there."""
@@ -164,9 +168,10 @@ def words_of_sum(
 
 def _values(task: Task, study: Study, published: Arrays) -> int:
     """How many values a clipped gradient has: as many as the study moves of the model."""
+    marks = published["blocks"].size if "blocks" in published else 0  # `tasks.learners.blocks`
     if study.trains == "everything":
-        return published["model"].size if "model" in published else 1
-    return int(places(task, study.trains).sum())
+        return marks + (published["model"].size if "model" in published else 1)
+    return marks + int(places(task, study.trains).sum())
 
 
 def packer(instruction: Instruction) -> Callable[[str | None], RecordDict]:
@@ -248,6 +253,7 @@ def reply_to_text(reply: Reply) -> str:
         "error": reply.error,
         "later": reply.later,
         "signature": reply.signature,
+        "spent": None if reply.spent is None else reply.spent.to_json(),
     }
     return json.dumps(text, allow_nan=False)
 
@@ -273,6 +279,7 @@ def reply_from_text(text: str) -> Reply:
             error=None if error is None else (str(error[0]), str(error[1])),
             later=_finite(values["later"]),
             signature=str(values["signature"]),
+            spent=_spent(values["spent"]),
         )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FederationError(f"a reply is malformed: {SAME_VERSION}") from error
@@ -294,6 +301,14 @@ def _phase(value: object) -> Phase:
     if value not in MESSAGE_TYPE:
         raise ValueError("unknown phase")
     return value
+
+
+def _spent(text: object) -> Accountant | None:
+    """What a hospital says that a study has cost; raises ValueError where that cannot be."""
+    try:
+        return None if text is None else Accountant.from_json(str(text))
+    except StateError as error:
+        raise ValueError("no list of releases") from error
 
 
 def _read(text: str) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
-from ground.errors import TaskError
+from ground.errors import StudyError, TaskError
 from tasks.contract import Task
 
 GROUP = "laennec.tasks"
+# What studies' options made of tasks, by the name that it has in this process.
+_specialised: dict[str, Task] = {}
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,26 @@ def broken() -> dict[str, Broken]:
     return _load()[1]
 
 
-def find(name: str, version: int | None = None) -> Task:
-    """The task of that name, and of that version where one is given; raises TaskError."""
+def find(name: str, version: int | None = None, options: str = "") -> Task:
+    """The task of that name, and of that version where one is given; raises TaskError.
+
+    With a study's `options` it is the task that they make of it, which is called NAME#DIGEST: from then on
+    this process finds it under that name too. Raises StudyError where they do not fit.
+    """
+    if name in _specialised:
+        return _specialised[name]
+    task = _find(name, version)
+    if not options:
+        return task
+    if task.specialised is None:
+        raise StudyError(f"task {name} has no options: leave the [options] table out")
+    called = f"{name}#{hashlib.sha256(options.encode()).hexdigest()[:12]}"
+    if called not in _specialised:
+        _specialised[called] = replace(task.specialised(task, options), name=called)
+    return _specialised[called]
+
+
+def _find(name: str, version: int | None) -> Task:
     tasks = installed()
     if name not in tasks:
         raise TaskError(_why_not(name))
@@ -61,10 +82,12 @@ def find(name: str, version: int | None = None) -> Task:
 def _load() -> tuple[dict[str, Task], dict[str, Broken]]:
     """The tasks that can be run here and those that cannot be loaded, each by name."""
     from tasks.heart_disease.task import COMPLETE, FULL
+    from tasks.heterogeneous.task import TASK as HETEROGENEOUS
+    from tasks.imaging_genetics.task import TASK as IMAGING_GENETICS
     from tasks.infarct.task import INFARCT
     from tasks.ventricle_segmentation.task import TASK as SEGMENTATION
 
-    tasks, failed = [COMPLETE, FULL, INFARCT, SEGMENTATION], []
+    tasks, failed = [COMPLETE, FULL, HETEROGENEOUS, IMAGING_GENETICS, INFARCT, SEGMENTATION], []
     for entry in entry_points(group=GROUP):
         try:
             task = entry.load()

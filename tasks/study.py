@@ -37,6 +37,25 @@ def _in_order(labels: object) -> object:
 Label = tuple[str, Annotated[int, Field(ge=0, le=2**31 - 1)]]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_in_order), PlainSerializer(dict)]
 
+
+def _as_text(options: object) -> object:
+    """A table as JSON with sorted keys, so that a study can be hashed; a text is taken as such a one."""
+    if options == "" or options == {}:
+        return ""
+    try:
+        values = json.loads(options) if isinstance(options, str) else options
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError("options: only texts, finite numbers, booleans, lists and tables") from error
+    if not isinstance(values, dict):
+        raise ValueError("options: a table is expected, as in [options]")
+    return text
+
+
+Options = Annotated[
+    str, BeforeValidator(_as_text), PlainSerializer(lambda text: json.loads(text) if text else {})
+]
+
 ADDED_LATER: dict[str, dict[str, object]] = {
     "training": {"optimiser": "sgd", "schedule": "constant"},
     "privacy": {"learning-rate": None, "trains": "everything", "views": 1},
@@ -103,7 +122,8 @@ class Study(Table):
     """A whole study; `rounds`, `name` and `task` have no default.
 
     `labels` says which number stands for which structure in the images of hospitals that do not say it
-    themselves, as in `lv = 3`; what can be named is for the task to know.
+    themselves, as in `lv = 3`; what can be named is for the task to know. `options` are what the task lets a
+    study choose: a table of the task's own, kept as JSON.
     """
 
     name: Name
@@ -115,6 +135,7 @@ class Study(Table):
     privacy: Privacy | None = None
     synthetic: Synthetic | None = None
     labels: Labels = ()
+    options: Options = ""
 
     @model_validator(mode="after")
     def _runs_as_written(self) -> Self:
@@ -152,8 +173,9 @@ class Study(Table):
             for key, default in added.items():
                 if values[table] is not None and values[table][key] == default:
                     del values[table][key]
-        if not self.labels:
-            del values["labels"]
+        for name in ("labels", "options"):
+            if not values[name]:
+                del values[name]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
@@ -257,7 +279,8 @@ def _digest(study: Study) -> str:
 @lru_cache(maxsize=64)
 def _toml(study: Study) -> str:
     values = study.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return tomli_w.dumps(values if study.labels else {k: v for k, v in values.items() if k != "labels"})
+    unsaid = {name for name in ("labels", "options") if not values[name]}
+    return tomli_w.dumps({key: value for key, value in values.items() if key not in unsaid})
 
 
 def parse(text: str, where: str = "study") -> Study:

@@ -7,9 +7,9 @@ with its line in the journal, so that a file put back after it was revoked appro
 `plain` (a study in plain words).
 """
 
-from client.approval.decisions import Standing, approvals, approve, check, revoke
+from client.approval.decisions import Standing, approvals, approve, check, check_terms, revoke
 from client.approval.papers import Paper
-from client.approval.plain import PlainWords, plain_words
+from client.approval.plain import PlainWords, overrun, plain_words
 from client.approval.waiting import decline, find_study, offer, waiting
 
 __all__ = [
@@ -19,9 +19,11 @@ __all__ = [
     "approvals",
     "approve",
     "check",
+    "check_terms",
     "decline",
     "find_study",
     "offer",
+    "overrun",
     "plain_words",
     "revoke",
     "waiting",

@@ -9,7 +9,7 @@ from client.approval import papers
 from client.approval.papers import Paper
 from client.home import Home
 from client.journal import Journal
-from ground.errors import ApprovalError, StateError, UsageError
+from ground.errors import ApprovalError, DeclinedError, StateError, UsageError
 from tasks.study import Study
 
 DAY = 86400.0
@@ -31,10 +31,7 @@ def approve(home: Home, study: Study, by: str, days: int | None = None) -> Paper
 
     Raises UsageError where `by` names nobody or `days` is out of range.
     """
-    if not (0 < len(by) <= 64 and by.isprintable() and by == by.strip()):
-        raise UsageError("whoever approves has a name of 1 to 64 printable characters: give --by NAME")
-    if days is not None and not 1 <= days <= LONGEST_DAYS:
-        raise UsageError(f"--days is from 1 to {LONGEST_DAYS}: give another, or leave it out")
+    check_terms(by, days)
     moment = time.time()
     until = None if days is None else papers.now_text(moment + days * DAY)
     paper = Paper(study.digest, study.name, study.to_toml(), by, papers.now_text(moment), until)
@@ -49,10 +46,18 @@ def approve(home: Home, study: Study, by: str, days: int | None = None) -> Paper
     return paper
 
 
+def check_terms(by: str, days: int | None) -> None:
+    """Raises UsageError where `by` names nobody or `days` is out of range: before anything is shown."""
+    if not (0 < len(by) <= 64 and by.isprintable() and by == by.strip()):
+        raise UsageError("whoever decides has a name of 1 to 64 printable characters: give --by NAME")
+    if days is not None and not 1 <= days <= LONGEST_DAYS:
+        raise UsageError(f"--days is from 1 to {LONGEST_DAYS}: give another, or leave it out")
+
+
 def revoke(home: Home, digest: str, by: str) -> Paper:
     """Take an approval back; a round that is being computed ends, and no other begins.
 
-    Raises UsageError where that study was never approved here.
+    Raises UsageError where that study was never approved here, or is revoked already.
     """
     try:
         paper = papers.read(home.path, digest)
@@ -64,6 +69,8 @@ def revoke(home: Home, digest: str, by: str) -> Paper:
         paper = Paper(digest, "unknown", "", by, "")
     if paper is None:
         raise UsageError(f"study {digest[:12]} was never approved here: there is nothing to revoke")
+    if standing_of(home, digest).state == "revoked":
+        raise UsageError(f"{paper.name} ({digest[:12]}) is revoked already: it does not run here")
     # The line first: from here on the approval counts no more, whatever becomes of the file.
     Journal(home.path).write("person", "revoke", digest, f"{paper.name}, by {by}")
     no = replace(paper, by=by, at=papers.now_text(time.time()), until=None, revoked=True).signed(home.path)
@@ -84,9 +91,11 @@ def check(home: Home, study: Study) -> Paper:
         "revoked": f"{what}: its approval here was revoked by a person at the hospital",
         "changed": f"{what}: its approval here was changed after it was signed and counts for nothing",
         "no line": f"{what}: its approval here is not the one in the journal and counts for nothing",
+        "declined": f"{what} was declined by a person at the hospital",
         "nobody": f"{what} is not approved here: a person at the hospital decides; ask again when they have",
     }
-    raise ApprovalError(said[standing.state])
+    decided = standing.state in ("revoked", "declined")
+    raise (DeclinedError if decided else ApprovalError)(said[standing.state])
 
 
 def approvals(home: Home) -> list[Standing]:
@@ -101,7 +110,8 @@ def standing_of(home: Home, digest: str) -> Standing:
     except StateError as error:
         return Standing(digest, "changed", None, str(error))
     if paper is None:
-        return Standing(digest, "nobody", None)
+        lines = Journal(home.path).about(digest, "decline")
+        return Standing(digest, "declined" if lines else "nobody", None)
     lines = Journal(home.path).about(digest, "approve", "revoke")
     last = lines[-1] if lines else None
     if last is not None and last.what == "revoke":

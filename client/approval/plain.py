@@ -9,8 +9,9 @@ from pathlib import Path
 
 from client.booking import terms_of
 from client.home import Home
-from client.ledger import BOOK, Ledger, Quote, down, head_of
+from client.ledger import BOOK, Ledger, Quote, down, head_of, up
 from ground.errors import LaennecError
+from ground.words import counted
 from privacy.plan import PrivacyPlan
 from tasks.contract import Column, Task
 from tasks.registry import find
@@ -74,7 +75,10 @@ class PlainWords:
             ("What is learned", [self.learned]),
             ("From each patient", list(self.reads)),
             ("Which patients", self._patients()),
-            ("How often", [f"{self.rounds} rounds; the model comes here in each and an update leaves"]),
+            (
+                "How often",
+                [f"{counted(self.rounds, 'round')}; the model comes here in each and an update leaves"],
+            ),
             ("What it costs", self._cost()),
             ("The coordinator sees", list(self.sees)),
             ("Digital patients", [self.digital or "none"]),
@@ -83,8 +87,8 @@ class PlainWords:
                 [f"{self.name}, digest {self.digest}", "one changed value is another study"],
             ),
         ]
-        if self.problems:
-            rows.append(("What is in the way", list(self.problems)))
+        if self.problems:  # first of all: whoever reads no further must have read this
+            rows.insert(0, ("What is in the way", list(self.problems)))
         return [(heading, [_printable(each) for each in said]) for heading, said in rows]
 
     def _patients(self) -> list[str]:
@@ -107,21 +111,35 @@ class PlainWords:
                 "you set no limit to what studies may cost: `laennec hospital budget --set EPSILON` does"
             )
             return [asked, no_limit]
+        said = f"counted as your budget is, at δ {self.counted:g}: {down(self.left)} of {self.budget:g} left"
         after = math.inf if self.together is None else self.together
-        remains = (
-            f"after it {down(self.budget - after)} would be" if math.isfinite(after) else "nothing would be"
-        )
-        fits = "it fits" if self.fits == self.rounds else f"{self.fits or 'none'} of its rounds would fit"
-        return [
-            asked,
-            f"counted as your budget is, at δ {self.counted:g}: {down(self.left)} of {self.budget:g} left, "
-            f"{remains}; {fits}",
-        ]
+        if self.fits == self.rounds:
+            return [asked, f"{said}, after it {down(self.budget - after)} would be; it fits"]
+        spent = f"with it {up(after)} would be spent" if math.isfinite(after) else "it has no bound"
+        return [_too_much(self.fits, self.rounds), asked, f"{said}; {spent}"]
 
 
 def plain_words(home: Home, study: Study) -> PlainWords:
     """What this study would do at this hospital: reads the data that it would read, and counts."""
     return _Reading(home, study).words()
+
+
+def overrun(home: Home, study: Study) -> str:
+    """That the study does not fit what is left of the budget, in one sentence; "" where it does, or for none.
+
+    Reads no patient.
+    """
+    quote = _Reading(home, study).quote()
+    return "" if quote is None or quote.fits >= study.rounds else _too_much(quote.fits, study.rounds)
+
+
+def _too_much(fits: int, rounds: int) -> str:
+    part = (
+        f"only {fits} of its {counted(rounds, 'round')} would fit"
+        if fits
+        else "not one of its rounds would fit"
+    )
+    return f"it does NOT fit the budget: {part}"
 
 
 @dataclass(frozen=True)
@@ -133,7 +151,7 @@ class _Reading:
     def task(self) -> Task | None:
         """The installed task; None where there is none of that name and version."""
         try:
-            return find(self.study.task, self.study.task_version)
+            return find(self.study.task, self.study.task_version, self.study.options)
         except LaennecError as error:
             self.problems.append(str(error))
             return None
@@ -145,11 +163,9 @@ class _Reading:
     def words(self) -> PlainWords:
         study, task = self.study, self.task
         patients, set_aside, sources = self._patients()
-        quote = self._quote()
+        quote = self.quote()
         if quote is not None and quote.fits < study.rounds:
-            self.problems.append(
-                "it costs more than is left of your budget: it would be refused at its start"
-            )
+            self.problems.append(f"{_too_much(quote.fits, study.rounds)}: it would be refused at its start")
         return PlainWords(
             name=study.name,
             digest=study.digest,
@@ -190,8 +206,8 @@ class _Reading:
         without = found.quarantined + _unfit(self.home, self.task)
         return len(found.training) + len(found.test), without, sources
 
-    def _quote(self) -> Quote | None:
-        """From the ε book, by the accountant that will decide; None where no limit was set."""
+    def quote(self) -> Quote | None:
+        """What it costs, from the ε book, by the accountant that will decide; None where no limit was set."""
         book = self.home.path / BOOK
         if not (book.exists() or head_of(book).exists()):
             return None

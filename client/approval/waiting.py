@@ -18,6 +18,7 @@ from tasks.study import Study, load, parse
 FOLDER = "waiting"
 MOST = 20
 LONGEST = 64 * 1024
+FEWEST = 6  # digits of a digest that name a study
 
 
 def offer(home: Home, study_text: str) -> bool:
@@ -61,8 +62,18 @@ def find_study(home: Home, which: str) -> Study:
 
     Raises StudyError or UsageError where there is none, or more than one.
     """
-    if Path(which).is_file() or not re.fullmatch("[0-9a-f]{6,64}", which):
-        return load(Path(which))
+    if not Path(which).is_file() and re.fullmatch("[0-9a-fA-F]{1,64}", which):
+        return _known(home, which.lower())
+    return load(Path(which))
+
+
+def _known(home: Home, which: str) -> Study:
+    """The one that waits here, or that was decided on, whose digest begins so."""
+    if len(which) < FEWEST:
+        raise UsageError(
+            f"{which}: no such file, and for a digest give at least {FEWEST} digits: "
+            "`laennec hospital approve --list` shows them"
+        )
     found = {study.digest: study for study in waiting(home) if study.digest.startswith(which)}
     for digest in papers.digests(home.path):
         if digest.startswith(which) and digest not in found:
@@ -71,7 +82,7 @@ def find_study(home: Home, which: str) -> Study:
                 found[digest] = parse(paper.study)
     if not found:
         raise StudyError(
-            f"{which}: no study here has such a digest: see `laennec hospital status`, "
+            f"{which}: no study here has such a digest: see `laennec hospital approve --list`, "
             "or give the path of a .toml file"
         )
     if len(found) > 1:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from client.archive.index import PATIENTS, Index, disk_refuses
 from client.archive.reading import Read
+from ground.files import sync
 
 FILES, BYTES = 128, 64 << 20  # a batch is committed when it has so many of either
 FAULTS = ("written", "synced", "inserted", "committed", "examined")
@@ -48,6 +49,7 @@ class Counts:
 
     stored: int = 0
     known: int = 0
+    conflicting: int = 0
     damaged: int = 0
     rows: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
@@ -116,9 +118,9 @@ class Batch:
             return
         try:
             # Whatever order the threads take: all are done, or none is named.
-            list(self._syncing.map(_sync, self._open))
+            list(self._syncing.map(sync, self._open))
             for folder in sorted(self._folders):
-                _sync_folder(folder)
+                sync(folder)
         except OSError as error:
             raise disk_refuses(self._index.folder) from error
         self._fault("synced")
@@ -159,7 +161,7 @@ class Batch:
             owner, identity = known
             wrong = OTHERS if owner != read.patient else "" if identity == read.identity else REPEATED
             reasons = (*read.reasons, wrong) if wrong else read.reasons
-            self._note(source, Read("known", read.kind, read.patient, reasons))
+            self._note(source, Read("conflicting" if wrong else "known", read.kind, read.patient, reasons))
             if owner != read.patient:  # hers may be the wrong one as well
                 self._patients.add(owner)
                 self._reasons.append((owner, source.key, OTHERS))
@@ -247,16 +249,3 @@ class Batch:
 
 def _ending(read: Read) -> str:
     return ".dcm" if read.kind == "dicom" else ".nii.gz"
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    if folder.is_dir():
-        _sync(folder)

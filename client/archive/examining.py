@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,12 @@ def examine(index: Index, patient: str) -> None:
                 (patient, reason, time.time()),
             )
         connection.execute("UPDATE patients SET ready = 1 WHERE patient = ?", (patient,))
+
+
+def kind_of(reason: str) -> str:
+    """What kind of reason that is, without the series and the numbers, which may be one patient's alone."""
+    fault = re.sub(r"^[^:]*\bseries [^:]*: ", "", reason)
+    return re.split(r": |, from ", fault)[0]
 
 
 def waiting(index: Index) -> list[str]:

@@ -7,14 +7,15 @@ known by its path, size and time without being read again, and by its identifier
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from client.archive import nifti, tables
+from client.archive import contours, nifti, tables
 from client.archive.batch import Batch, Counts, Source
-from client.archive.examining import examine, waiting
+from client.archive.examining import examine, kind_of, waiting
 from client.archive.index import FOLDER, Index
 from client.archive.reading import Read, looks_like_dicom
 from client.archive.workers import Readers, how_many
@@ -22,6 +23,7 @@ from client.deidentify import Pseudonyms
 from client.deidentify.pseudonyms import FILE as KEY_FILE
 from ground.errors import StateError, UsageError
 from ground.files import locked
+from ground.words import counted
 
 if TYPE_CHECKING:
     from tasks.contract import Task
@@ -37,24 +39,29 @@ class ImportReport:
     Attributes:
         stored: new files in the archive.
         known: files that were there before.
+        conflicting: files with the identifier of a stored one and other content, or another patient; they are
+            not kept, and their patients are set aside.
         rows: new or changed rows of tables.
         damaged: files that could not be read; their patients are set aside.
         unplaced: damaged files of which nobody knows whose they are.
         skipped: kinds of files that the archive does not keep, and how many.
         patients: pseudonyms of those who are in the archive now.
         quarantined: how many of them are set aside.
+        newly: kind of reason -> how many patients are set aside for it since this import.
         notes: what a person should know.
 
     """
 
     stored: int
     known: int
+    conflicting: int
     rows: int
     damaged: int
     unplaced: int
     skipped: dict[str, int]
     patients: int
     quarantined: int
+    newly: dict[str, int]
     notes: tuple[str, ...]
 
 
@@ -121,7 +128,9 @@ class _Import:
         self._pseudonyms = self._own(home)
         self._counts = Counts()
         self._notes: dict[str, None] = {}
+        self._contours: list[Path] = []
         self._unplaced = 0
+        self._before = self._held()
 
     def _own(self, home: Path) -> Pseudonyms:
         """The home's; a lost key is not made anew beside patients whom the old one named."""
@@ -154,6 +163,7 @@ class _Import:
                         self._progress(done, total)
                     self._place(batch, owners, lost)
             batch.commit()
+            self._draw(batch)
         finally:
             batch.close()
         for patient in waiting(self._index):
@@ -178,7 +188,9 @@ class _Import:
                 self._skip("cannot be read")
             else:
                 outcome, patient = before
-                if outcome in ("stored", "known", "damaged", "table"):
+                if outcome == "conflicting":
+                    self._counts.conflicting += 1
+                elif outcome in ("stored", "known", "damaged", "table"):
                     self._counts.known += 1
                 else:
                     self._skip(outcome)
@@ -222,12 +234,34 @@ class _Import:
                 batch.add_rows(source, sheet.rows)
             else:
                 self._skip("table without patients' values")
+        elif contours.is_contour(path):
+            self._contours.append(path)  # drawn when all images are in, which may come later
         elif name.endswith(PACKED):
             self._notes["packed files (zip, tar) are not opened: unpack them first"] = None
             self._skip("packed")
         else:
             self._skip("neither image nor table")
         return []
+
+    def _draw(self, batch: Batch) -> None:
+        """Contour files become labels of the images that they were drawn on."""
+        if not self._contours:
+            return
+        drawn = contours.draw(self._contours, self._folder, self._index, self._pseudonyms)
+        for source, read in drawn.labels:
+            if self._outcome(source) is None:
+                batch.add(source, [read])
+            else:
+                self._counts.known += 1
+        batch.commit()
+        for kind, count in drawn.skipped.items():
+            self._counts.skipped[kind] = self._counts.skipped.get(kind, 0) + count
+        if drawn.contours:
+            images = {read.patient for _, read in drawn.labels}
+            self._notes[
+                f"{counted(drawn.contours, 'contour')} of the left cavity became labels of "
+                f"{counted(len(images), 'patient')}"
+            ] = None
 
     def _place(self, batch: Batch, owners: set[str], lost: list[Source]) -> None:
         """A damaged file that does not say whose it is belongs to whom the rest of its folder belongs to."""
@@ -246,24 +280,28 @@ class _Import:
             ).fetchone()
         return row
 
+    def _held(self) -> set[tuple[str, str]]:
+        """Who is set aside, and for what kind of reason: without numbers, which may be hers alone."""
+        with self._index.look() as connection:
+            rows = connection.execute("SELECT patient, reason FROM reasons WHERE released_by = ''").fetchall()
+        return {(patient, kind_of(reason)) for patient, reason in rows}
+
     def _skip(self, kind: str) -> None:
         self._counts.skipped[kind] = self._counts.skipped.get(kind, 0) + 1
 
     def _report(self) -> ImportReport:
-        with self._index.look() as connection:
-            [aside] = connection.execute(
-                "SELECT count(DISTINCT patient) FROM reasons WHERE released_by = ''"
-            ).fetchone()
-        counts = self._counts
+        counts, held = self._counts, self._held()
         return ImportReport(
             counts.stored,
             counts.known,
+            counts.conflicting,
             counts.rows,
             counts.damaged,
             self._unplaced,
             dict(sorted(counts.skipped.items())),
             self._patients(),
-            aside,
+            len({patient for patient, _ in held}),
+            dict(Counter(kind for _, kind in sorted(held - self._before))),
             tuple(self._notes),
         )
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from client.archive.examining import Series, series_of
+from client.archive.geometry import Frame
 from client.archive.index import FOLDER, PATIENTS, RESTORE, Index
 from client.archive.volume import Volume, from_dicom, from_nifti
 from ground.errors import StateError, UsageError
@@ -171,6 +172,22 @@ class Archive:
     def series(self, patient: str) -> list[Series]:
         """Her volumes from DICOM, by name."""
         return series_of(self._index, patient)
+
+    def frames(self, patient: str) -> dict[str, list[Frame]]:
+        """Every stored DICOM picture of hers by series, whether or not they make up a volume.
+
+        A person who judges a patient has to see what sets her aside: also what lies nowhere in space.
+        """
+        with self._index.look() as connection:
+            rows = connection.execute(
+                "SELECT series, name, detail FROM files WHERE patient = ? AND kind = 'dicom' ORDER BY name",
+                (patient,),
+            ).fetchall()
+        found: dict[str, list[Frame]] = {}
+        for series, name, detail in rows:
+            frames = [Frame.from_list(name, each) for each in json.loads(detail)["frames"]]
+            found.setdefault(self._index.short("S-", series), []).extend(frames)
+        return found
 
     def images(self, patient: str) -> list[Image]:
         """Her NIfTI files."""

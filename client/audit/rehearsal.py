@@ -60,7 +60,7 @@ class Terms:
     @property
     def task(self) -> Task:
         """What is learned."""
-        return find(self.study.task, self.study.task_version)
+        return find(self.study.task, self.study.task_version, self.study.options)
 
     @property
     def learner(self) -> Learner:

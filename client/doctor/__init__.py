@@ -7,6 +7,7 @@ from pathlib import Path
 
 from client.doctor import books, machine, network
 from client.doctor.check import Check
+from client.doctor.membership import membership
 from client.home import Home
 from ground.errors import LaennecError
 
@@ -17,9 +18,11 @@ CHECKS: dict[str, Callable[[Home], Check]] = {
     "disk": machine.disk,
     "archive": books.archive,
     "budget": books.budget,
+    "restored": books.restored,
     "ledger": books.ledger,
     "journal": books.journal,
     "approvals": books.approvals,
+    "membership": membership,
     "certificate": network.certificate,
     "coordinator": network.coordinator,
     "clock": network.clock,

@@ -6,6 +6,7 @@ from client.approval.decisions import approvals as decisions
 from client.doctor.check import Check
 from client.home import Home
 from client.journal import Journal
+from ground.words import counted
 
 IMPORT = "bring patients in with `laennec hospital import DIR`"
 
@@ -14,21 +15,27 @@ def archive(home: Home) -> Check:
     """Whether the archive can be read and is as it was written."""
     if not (home.path / "archive").is_dir():
         if home.written.sources:
-            return Check("archive", True, f"none; {len(home.written.sources)} sources in hospital.toml")
+            return Check(
+                "archive", True, f"none; {counted(len(home.written.sources), 'source')} in hospital.toml"
+            )
         return Check("archive", False, "there is none", IMPORT)
     from client.archive import Archive
 
     with Archive(home.path) as kept:
         found, files = kept.status(), kept.check()
     apart = f", {len(found.quarantined)} in quarantine" if found.quarantined else ""
-    stored = f"; each of {files} stored files is there" if files else ""
-    text = f"{found.usable} patients{apart}{stored}"
+    stored = f"; {_all_there(files)}" if files else ""
+    text = f"{counted(found.usable, 'patient')}{apart}{stored}"
     if found.waiting:
         said = f"{text}; the import of {found.waiting} was interrupted"
         return Check("archive", False, said, "run the same `laennec hospital import` again: it goes on")
     if not found.usable:
         return Check("archive", False, text, IMPORT)
     return Check("archive", True, text)
+
+
+def _all_there(files: int) -> str:
+    return "the one stored file is there" if files == 1 else f"each of {files} stored files is there"
 
 
 def budget(home: Home) -> Check:
@@ -45,6 +52,17 @@ def budget(home: Home) -> Check:
         spent = book.spent(home.name).epsilon(limit.delta)
     text = f"ε {spent:.3f} of {limit.epsilon:g} spent, at δ {limit.delta:g}"
     return Check("budget", spent < limit.epsilon, text, "" if spent < limit.epsilon else "nothing more fits")
+
+
+def restored(home: Home) -> Check:
+    """Whether book and journal are those that were written here, and not older ones that were put back."""
+    from client.backup.places import closed_because
+
+    why = closed_because(home.path)
+    if why:
+        todo = "say what is missing: `laennec hospital reopen`; until then it answers nobody"
+        return Check("restored", False, f"this home {why}", todo)
+    return Check("restored", True, "book and journal are the files that were written here")
 
 
 def ledger(home: Home) -> Check:

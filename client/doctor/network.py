@@ -10,13 +10,14 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPSConnection
 
 from client.doctor.check import Check
-from client.home import FILE, Home
+from client.home import FILE, SYSTEM, Home
 from client.journal import Journal
 from client.journal.lines import CLOCK_TOLERANCE
 from ground.errors import UsageError
 
 PATIENCE = 5.0  # seconds for a connection
 FEW_DAYS = 21
+JOIN = "`laennec hospital join INVITATION`"
 # No clock that is right shows a time before this: when this module was written.
 EARLIEST = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -26,12 +27,15 @@ def certificate(home: Home) -> Check:
     from cryptography import x509
 
     file = home.certificate
+    if home.is_proven and file is None:
+        said = f'"{SYSTEM}": whoever has a certificate of any authority that this machine trusts'
+        return Check("certificate", True, f"{said} may vouch for the coordinator's name")
     if file is None:
         return Check(
             "certificate",
             False,
             "none is set: any machine could pass for the coordinator",
-            f'put its PEM file into the home and set certificate = "FILE" in {FILE}',
+            f'put its PEM file into the home and set certificate = "FILE" in {FILE}, or {JOIN}',
         )
     try:
         found = x509.load_pem_x509_certificates(file.read_bytes())
@@ -44,15 +48,20 @@ def certificate(home: Home) -> Check:
 
 def coordinator(home: Home) -> Check:
     """Whether the coordinator answers, and proves who it is."""
-    address = home.written.coordinator
+    address = home.coordinator
     if address is None:
-        return Check("coordinator", False, "none is set", f'set coordinator = "HOST:PORT" in {FILE}')
+        return Check(
+            "coordinator", False, "none is set", f'set coordinator = "HOST:PORT" in {FILE}, or {JOIN}'
+        )
     host, port = _place(address)
     try:
         with socket.create_connection((host, port), PATIENCE) as plain:
-            if home.certificate is None:
+            if not home.is_proven:
                 return Check(
-                    "coordinator", True, f"{address} answers; it proves nothing without a certificate"
+                    "coordinator",
+                    False,
+                    f"{address} answers, and nothing shows whose machine that is",
+                    "set a certificate, as above: without one the node does not start",
                 )
             with _context(home).wrap_socket(plain, server_hostname=host) as secured:
                 version = secured.version()
@@ -60,7 +69,7 @@ def coordinator(home: Home) -> Check:
         return Check(
             "coordinator",
             False,
-            f"{address} shows a certificate that yours does not vouch for ({error.verify_message})",
+            f"{address} shows a certificate that {_voucher(home)} not vouch for ({error.verify_message})",
             "ask the coordinator for its present certificate; until then nothing is sent",
         )
     except ssl.SSLError:
@@ -74,7 +83,8 @@ def coordinator(home: Home) -> Check:
             f"{address} does not answer ({error.strerror or type(error).__name__})",
             "check the address, the firewall (outgoing TCP), and whether the coordinator runs",
         )
-    return Check("coordinator", True, f"{address} answers and proves who it is ({version})")
+    proved = "proves who it is" if home.certificate else "is whom the system's authorities vouch for"
+    return Check("coordinator", True, f"{address} answers and {proved} ({version})")
 
 
 def clock(home: Home) -> Check:
@@ -109,9 +119,9 @@ def clock(home: Home) -> Check:
 
 def _ahead(home: Home) -> float | None:
     """How many seconds this clock is ahead of the coordinator's; None where it cannot be asked."""
-    if home.written.coordinator is None or home.certificate is None:
+    if home.coordinator is None or not home.is_proven:
         return None
-    host, port = _place(home.written.coordinator)
+    host, port = _place(home.coordinator)
     asked = HTTPSConnection(host, port, timeout=PATIENCE, context=_context(home))
     try:
         asked.request("HEAD", "/")
@@ -127,12 +137,12 @@ def _begins(home: Home) -> datetime | None:
     """From when on the certificate that the coordinator shows is valid; None where it shows none."""
     from cryptography import x509
 
-    if home.written.coordinator is None or home.certificate is None:
+    if home.coordinator is None or not home.is_proven:
         return None
     context = _context(home)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # only read here; `coordinator` holds it against the root
-    host, port = _place(home.written.coordinator)
+    host, port = _place(home.coordinator)
     try:
         with socket.create_connection((host, port), PATIENCE) as plain, context.wrap_socket(plain) as secured:
             shown = secured.getpeercert(binary_form=True)
@@ -143,10 +153,14 @@ def _begins(home: Home) -> datetime | None:
 
 def _context(home: Home) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=str(home.certificate))
+        context = ssl.create_default_context(cafile=home.certificate)
     except (OSError, ssl.SSLError):
         raise UsageError("its root certificate cannot be read: see the line above") from None
     return context
+
+
+def _voucher(home: Home) -> str:
+    return "yours does" if home.certificate else "the system's authorities do"
 
 
 def _place(address: str) -> tuple[str, int]:

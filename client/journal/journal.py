@@ -25,7 +25,7 @@ from client.journal.lines import (
     parse,
     private_of,
 )
-from ground.errors import StateError
+from ground.errors import LaennecError, StateError
 from ground.files import locked, write_atomically
 from ground.heads import Head, HeadFile
 from ground.signing import new_private, public_of
@@ -35,8 +35,8 @@ PATIENCE = 30.0
 # The named points between two writes, in their order: `fault` is called with each. For tests.
 FAULTS = ("intent written", "line appended", "line synced", "head written")
 KEEP = (
-    "keep a copy of the home as evidence, find out who could write there, then restore the journal and its "
-    "head from one backup"
+    "keep a copy of the home as evidence, find out who could write there, then restore the newest backup: "
+    "`laennec hospital restore`"
 )
 _TAIL = 64 * 1024
 
@@ -133,13 +133,26 @@ class Journal:
             try:
                 lines = follow((raw + b"\n" for raw in raws), Head(), public)
             except BrokenLineError as error:
-                raise StateError(f"{self.path}: {error}: {KEEP}") from error
+                raise StateError(f"{self.path}: {self._first_wrong(raws) or error}: {KEEP}") from error
             self._check_end(lines[-1] if lines else None, tail, head)
             if head is not None and head.number and lines[head.number - 1].head() != head:
                 raise StateError(
                     f"{self.path}: line {head.number} is not the one that its head knows: {KEEP}"
                 )
             return lines
+
+    def _first_wrong(self, raws: list[bytes]) -> str:
+        """The first line that signatures show to be wrong: an edited one breaks only the link of the next.
+
+        "" where they show none, or the identity cannot be read.
+        """
+        try:
+            follow((raw + b"\n" for raw in raws), Head(), public_of(private_of(self._home)))
+        except BrokenLineError as error:
+            return str(error)
+        except LaennecError:
+            pass
+        return ""
 
     def _mended(self) -> Line | None:
         """The last line, after a crash in the middle of a write was put right. Under the lock alone."""

@@ -33,6 +33,12 @@ What = Literal[
     "start",
     "stop",
     "clock",
+    "backup",
+    "restore",
+    "reopen",
+    "join",
+    "renew",
+    "accept",
 ]
 WHO: dict[object, Who] = {who: who for who in get_args(Who)}
 WHAT: dict[object, What] = {what: what for what in get_args(What)}

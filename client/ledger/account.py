@@ -43,6 +43,8 @@ class Account:
         open: the events of each round that is reserved and not settled.
         disclosed: (study, round, what) of everything that left outside any ε.
 
+    What may have been lost with a book that was restored counts as booked, under its study or under none.
+
     """
 
     budget: Budget | None = None
@@ -55,6 +57,9 @@ class Account:
         """Count one more entry of this account."""
         if isinstance(entry.content, Budget):
             self.budget = entry.content
+        if entry.kind == "lost" and isinstance(entry.content, Event):
+            self.booked.setdefault(entry.study or "", Releases()).update(releases_of(entry.content))
+            return
         if entry.study is None or entry.round is None:
             return
         place = (entry.study, entry.round)
@@ -66,6 +71,10 @@ class Account:
             self.disclosed.add((*place, entry.content))
         else:
             self.open.pop(place, None)
+
+    def forget_open(self) -> None:
+        """No reservation counts as unused any more: in a restored book nobody knows which replies left."""
+        self.open.clear()
 
     def spent(self) -> Releases:
         """All releases, settled or not."""

@@ -15,8 +15,10 @@ from typing import Literal, get_args
 from ground.errors import UsageError
 from privacy.accountant import Event
 
-Kind = Literal["budget", "reserve", "settle", "disclose"]
+Kind = Literal["budget", "reserve", "settle", "disclose", "close", "lost", "open"]
 _KINDS: dict[object, Kind] = {kind: kind for kind in get_args(Kind)}
+# These concern no study; a loss may concern one or not.
+_OF_NO_STUDY = ("budget", "close", "open")
 # number, time, account, kind, study, round, body: what a digest covers, beside the digest before it.
 Row = tuple[object, object, object, object, object, object, object]
 
@@ -48,10 +50,12 @@ class Entry:
         number: its place, from 1.
         time: seconds since 1970 by this machine's clock.
         account: the cohort whose patients it concerns.
-        kind: "budget", "reserve", "settle" or "disclose".
-        study: hex digest of the study; None for a budget.
-        round: round of the study; None for a budget.
-        content: the Budget that was set, the Event that was reserved, what was disclosed; None for "settle".
+        kind: "budget", "reserve", "settle" or "disclose"; of a book that was restored from a backup "close",
+            "lost" for what may have been released since it was made, "open" for a person's word on it.
+        study: hex digest of the study; None for what concerns none.
+        round: round of the study; None for what concerns none.
+        content: the Budget that was set, the Event that was reserved or may be lost, what was disclosed, why
+            the book was closed, how it was opened; None for "settle".
         digest: of this entry and, through the chain, of all before it.
 
     """
@@ -116,8 +120,10 @@ def _entry(number: int, row: Row, previous: str, own: object) -> Entry:
         if not isinstance(study, str | None) or not isinstance(round_number, int | None):
             raise TypeError("values of other types")
         known = _KINDS[kind]
-        if (known == "budget") != (study is None) or (study is None) != (round_number is None):
-            raise ValueError("a budget names no study, and everything else does")
+        if known != "lost" and (known in _OF_NO_STUDY) != (study is None):
+            raise ValueError("a budget names no study, and a release does")
+        if (study is None) != (round_number is None):
+            raise ValueError("a study and its round are named together")
         content = _content(known, json.loads(body))
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise BrokenChainError(f"entry {number} is not one that a ledger writes") from error
@@ -128,9 +134,9 @@ def _content(kind: Kind, values: object) -> Budget | Event | str | None:
     """Raises TypeError, ValueError or UsageError where `values` are not what an entry of that kind holds."""
     if kind == "budget" and isinstance(values, dict):
         return Budget(**values)
-    if kind == "reserve" and isinstance(values, dict):
+    if kind in ("reserve", "lost") and isinstance(values, dict):
         return checked_event(Event(**values))
-    if kind == "disclose" and isinstance(values, str):
+    if kind in ("disclose", "close", "open") and isinstance(values, str):
         return values
     if kind == "settle" and values is None:
         return None

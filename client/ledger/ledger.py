@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from client.ledger.account import Account, accountant_of
+from client.ledger.account import Account, Releases, accountant_of
 from client.ledger.book import Book, no_fault
 from client.ledger.budget import Quote, check_round, check_study, quote_study
 from client.ledger.entries import Budget, Entry, checked_event
-from ground.errors import PrivacyError, UsageError
+from ground.errors import BudgetError, PrivacyError, UsageError
 from ground.heads import Head
 from privacy.accountant import Accountant, Event
 
@@ -34,6 +34,7 @@ class Ledger:
         self._book = Book(path, now, fault)
         self._accounts: dict[str, Account] = {}
         self._counted = 0
+        self._closed: Entry | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +70,9 @@ class Ledger:
         run, and counts. Raises PrivacyError with the ε asked (what
         the study alone costs at the budget's δ), the ε left, and how many of its rounds would fit.
         """
-        check_study(self._read(account), _named(account), _digest(study), cost, rounds, per_round)
+        state = self._read(account)
+        self._check_open()
+        check_study(state, _named(account), _digest(study), cost, rounds, per_round)
 
     def quote(
         self, account: str, study: str, cost: Accountant, *, rounds: int, per_round: Event
@@ -87,6 +90,7 @@ class Ledger:
         place, wanted = (_digest(study), _round(round)), checked_event(event)
         with self._book.appending() as append:
             state = self._state(_named(account))
+            self._check_open()
             if wanted not in state.open.get(place, ()):
                 check_round(state, account, study, round, wanted)
                 append(account, "reserve", *place, wanted)
@@ -117,6 +121,41 @@ class Ledger:
         with self._book.appending() as append:
             if (*place, what) not in self._state(_named(account)).disclosed:
                 append(account, "disclose", *place, what)
+
+    def close_book(self, account: str, why: str) -> None:
+        """From here on nothing is spent from any account, until `open_book`; `why` is one short line.
+
+        For a book that was put back from a backup: what was booked after the backup is not in it.
+        Reservations that were open in it are not used again, since their replies may have left. Closed twice
+        is once.
+        """
+        with self._book.appending() as append:
+            self._count()
+            if self._closed is None:
+                append(_named(account), "close", None, None, _line(why))
+
+    def lose(self, account: str, study: str | None, event: Event) -> None:
+        """Book what may have been released after the backup, whatever the budget says."""
+        name, number = (None, None) if study is None else (_digest(study), 0)
+        with self._book.appending() as append:
+            append(_named(account), "lost", name, number, checked_event(event))
+
+    def open_book(self, account: str, how: str) -> None:
+        """A person has said what was lost: from here on the book spends again. An open one stays as it is."""
+        with self._book.appending() as append:
+            self._count()
+            if self._closed is not None:
+                append(_named(account), "open", None, None, _line(how))
+
+    def closed(self) -> Entry | None:
+        """The entry that closed the book; None of one that is open."""
+        with self._book.reading():
+            self._count()
+            return self._closed
+
+    def booked(self, account: str, study: str) -> Releases:
+        """All releases of that study so far, those that may be lost included."""
+        return Releases(self._read(account).booked.get(_digest(study), {}))
 
     def spent(self, account: str) -> Accountant:
         """All reserved and settled events, like ones merged and sorted: equal histories cost equal ε."""
@@ -155,7 +194,26 @@ class Ledger:
         """Add to the accounts the entries that were read since."""
         for entry in self._book.entries[self._counted :]:
             self._accounts.setdefault(entry.account, Account()).add(entry)
+            if entry.kind in ("close", "open"):
+                self._closed = entry if entry.kind == "close" else None
+                for account in self._accounts.values():
+                    account.forget_open()
         self._counted = len(self._book.entries)
+
+    def _check_open(self) -> None:
+        """Raises BudgetError while the book is closed."""
+        if self._closed is not None:
+            raise BudgetError(
+                f"the epsilon book is closed ({self._closed.content}): what was spent since is not in it; a "
+                "person at the hospital says what may be lost: `laennec hospital reopen`"
+            )
+
+
+def _line(text: str) -> str:
+    """The text; raises ValueError unless it is one short printable line."""
+    if not (0 < len(text) <= 500 and text.isprintable()):
+        raise ValueError("one printable line of at most 500 characters")
+    return text
 
 
 def _named(account: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ground.errors import StateError
 
-RESTORE = "restore the book and its head from one backup; without them nobody knows what was spent"
+RESTORE = "restore the newest backup (`laennec hospital restore`); without one nobody knows what was spent"
 _SAID = {
     sqlite3.SQLITE_BUSY: "another process holds the book: wait for it or end it, then ask again",
     sqlite3.SQLITE_LOCKED: "another process holds the book: wait for it or end it, then ask again",

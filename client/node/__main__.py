@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from client.node import logs
-from client.node.orphan import die_with
 from client.node.places import Places
 from client.node.supervisor import Link, Supervisor, heed_signals
+from ground.orphan import die_with
 
 
 def main(arguments: list[str]) -> None:

@@ -31,11 +31,6 @@ def config_of(home: Path) -> Callable[[], Config]:
     return config
 
 
-def bind(home: Path) -> None:
-    """Hold this process to the processors and the memory that the hospital lends to studies."""
-    Home.open(home).limits.enforce()
-
-
 def _revision(home: Path) -> str:
     if not (home / "archive").is_dir():
         return ""

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.node import logs
-from client.node.orphan import die_with
-from client.node.places import Places, replace_file
+from client.node.places import Places
+from ground.files import replace_file
+from ground.orphan import die_with
 
 if TYPE_CHECKING:
     from flwr.app import Message
@@ -151,9 +152,9 @@ def main(arguments: list[str]) -> None:
     places = Places(Path(folder))
     logs.write_to(places.log, "executor")
     if not settings:
-        from client.node.dwelling import bind
+        from client.home import Home
 
-        bind(Path(home))  # before libraries count processors
+        Home.open(Path(home)).limits.enforce()  # before torch is loaded, which counts processors
     import client.app
     import client.node.flower  # noqa: F401
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -65,18 +61,3 @@ class Places:
         """The folder, closed to others."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file so that a reader sees the old or the new; not durable: of no use after a power cut."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.chmod(0o600)
-    beside.replace(path)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

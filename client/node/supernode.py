@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from client.node import logs
-from client.node.orphan import die_with
-from client.node.places import Places, replace_file
+from client.node.places import Places
+from ground.files import replace_file
+from ground.network import SILENT
+from ground.orphan import die_with
 
 QUICKEST, SLOWEST, SHARE = 0.05, 1.0, 0.1
 IDLE = 3.0  # what Flower asks for between two questions to the coordinator; it waits for its executor in 0.5
-# Neither telemetry nor a look for updates leaves a hospital.
-SILENT = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
 log = logging.getLogger("node")
 
 

@@ -23,11 +23,12 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from client.node import logs
-from client.node.child import Child
 from client.node.keys import node_key
-from client.node.places import LOOPBACK, Places, free_port, replace_file
+from client.node.places import Places
 from client.node.status import read_status as read_status
-from ground.files import locked, write_atomically
+from ground.child import Child
+from ground.files import locked, replace_file, write_atomically
+from ground.network import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from client.node.health import Health
@@ -95,6 +96,7 @@ class Supervisor:
 
     def run(self, started: Callable[[Health], None] = lambda _: None) -> None:
         """Until stopped; raises StateError where another process runs this node already."""
+        from client.joining.renewal import renewing
         from client.node.health import Health
 
         self.places.make()
@@ -112,6 +114,7 @@ class Supervisor:
             stack.callback(self._end, health)
             log.info("node of %s: coordinator %s, probes %s", whose, self._link.coordinator, health.address)
             started(health)
+            stack.enter_context(renewing(self._home))
             while not self._stopping.wait(LOOK_EVERY):
                 self._look(health)
 

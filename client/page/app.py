@@ -66,7 +66,7 @@ def make_app(home: Home, visits: Visits, port: int) -> FastAPI:
     app = FastAPI(title="Laennec", openapi_url=None, docs_url=None, redoc_url=None)
     guard = Guard(visits, port, _refused, _foreign)
     app.state.page = Page(home.path, visits, guard, environment())
-    app.mount("/static", StaticFiles(packages=[("client.page", "static")]))
+    app.mount("/static", StaticFiles(packages=[("ground.web", "static")]))
     app.include_router(seeing.router)
     app.include_router(acting.router)
     app.add_exception_handler(LaennecError, _explained)

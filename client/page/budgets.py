@@ -112,7 +112,7 @@ def _tell(told: _Told, entry: Entry) -> None:
     told.account.add(entry)
     if entry.study is not None:
         told.studies.setdefault(entry.study, []).append(entry)
-    if entry.kind in ("budget", "reserve"):
+    if entry.kind in ("budget", "reserve", "lost"):
         told.marks.append((entry.time, dict(told.account.spent()), told.account.budget))
 
 

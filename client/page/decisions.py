@@ -27,7 +27,8 @@ def approve(home: Home, digest: str, form: Form) -> str:
         raise UsageError("the days of validity are a whole number: nothing was approved")
     paper = approval.approve(home, study, by, int(days) if days else None)
     until = "until it is revoked" if paper.until is None else f"until {paper.until[:10]}"
-    return f"{study.name} is approved {until}, by {by}."
+    over = approval.overrun(home, study)
+    return f"{study.name} is approved {until}, by {by}." + (f" Mind: {over}." if over else "")
 
 
 def refuse(home: Home, digest: str, form: Form) -> str:

@@ -1,13 +1,11 @@
 """The stored pictures of one patient, series by series, whether or not they make up a volume.
 
-A person who judges a patient has to see what sets her aside: a screenshot that lies nowhere in space too. The
-one module of the page that reads the archive's index itself.
+A person who judges a patient has to see what sets her aside: a screenshot that lies nowhere in space too.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,16 +41,7 @@ class Film:
 
 def films(archive: Archive, patient: str) -> list[Film]:
     """All of them, by name."""
-    index = archive._index
-    with index.look() as connection:
-        rows = connection.execute(
-            "SELECT series, name, detail FROM files WHERE patient = ? AND kind = 'dicom' ORDER BY name",
-            (patient,),
-        ).fetchall()
-    found: dict[str, list[Frame]] = {}
-    for series, name, detail in rows:
-        frames = [Frame.from_list(name, each) for each in json.loads(detail)["frames"]]
-        found.setdefault(index.short("S-", series), []).extend(frames)
+    found = archive.frames(patient)
     made = [Film(name, tuple(sorted(frames, key=lambda each: each.order))) for name, frames in found.items()]
     made += [Film(each.name, ()) for each in archive.images(patient) if not each.is_label]
     return sorted((each for each in made if each.name), key=lambda each: each.name)

@@ -18,29 +18,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from client.page.visits import Visits, same
+from ground.web.guard import BIGGEST_FORM, ELSEWHERE, HEADERS, form_of, made_elsewhere
 
-BIGGEST_FORM = 16 * 1024  # bytes
+__all__ = ["BIGGEST_FORM", "ENTER", "HEADERS", "Guard"]
+
 OPEN_PATHS = ("/static/", "/enter")  # neither shows anything of the hospital
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # Not no-referrer: under that one browsers send forms with `Origin: null`.
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 ENTER = "Open the link that `laennec hospital page` shows: each works once, and a visit ends after a while."
-ELSEWHERE = "This request was not made on this page: nothing was done. Open the page and try again."
 
 Refuse = Callable[[Request, int, str], Response]
 Failed = Callable[[Request, Exception], Response]
@@ -82,7 +70,7 @@ class Guard:
         path = request.url.path
         if request.method != "POST" and path.startswith(OPEN_PATHS):
             return None
-        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if made_elsewhere(request):
             return 403, ELSEWHERE
         live = path.startswith("/live/")
         visit = self._visits.find(request.cookies.get(self.cookie, ""), active=not live)
@@ -93,7 +81,7 @@ class Guard:
             return None
         if request.headers.get("origin") != f"http://{host}":
             return 403, ELSEWHERE
-        form = await _form(request)
+        form = await form_of(request)
         if form is None:
             return 400, "That form could not be read: nothing was done."
         if not same(form.pop("token", ""), visit.form):
@@ -107,21 +95,3 @@ def _is_loopback(request: Request) -> bool:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False
-
-
-async def _form(request: Request) -> dict[str, str] | None:
-    """The fields of a form of ours: short, and each field once; None for anything else."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        return None
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > BIGGEST_FORM:
-            return None
-    try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
-    except (UnicodeDecodeError, ValueError):
-        return None
-    fields = {name: value.strip() for name, value in pairs}
-    return fields if len(fields) == len(pairs) else None

@@ -28,6 +28,9 @@ WHAT = {
     "start": "started the node",
     "stop": "stopped the node",
     "clock": "noted a clock that was set back",
+    "backup": "made a backup",
+    "restore": "put the home back from a backup",
+    "reopen": "said what is missing since a backup",
 }
 
 

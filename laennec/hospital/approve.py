@@ -61,6 +61,7 @@ def approve(
             raise UsageError("--list shows all: leave the other arguments out")
         _list(place, json=json)
         return
+    approval.check_terms("nobody" if by is None else by, days)
     if revoke and decline:
         raise UsageError("--revoke takes an approval back, --decline a study that waits: give one of them")
     terms = approval.find_study(place, study)
@@ -82,12 +83,20 @@ def approve(
         screen.print_json(asdict(words) | {"approval": decided})
         return
     show(words)
-    if not (yes or typer.confirm(f"Let {terms.name} run here on these patients?")):
+    over = approval.overrun(place, terms)
+    if not (yes or typer.confirm(f"{_sentence(over)}Let {terms.name} run here on these patients?")):
         screen.out.print("Not approved: it does not run here.")
         raise typer.Exit(1)
     paper = approval.approve(place, terms, whoever(by), days)
     until = "until it is revoked" if paper.until is None else f"until {paper.until}"
     screen.out.print(f"Approved by {paper.by}, {until}.", highlight=False, markup=False)
+    if over:
+        said = "it will be refused at its start until you raise it: `laennec hospital budget --set EPSILON`"
+        screen.out.print(f"Mind: {over}; {said}.", style="yellow", highlight=False, markup=False)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}. " if text else ""
 
 
 def show(words: PlainWords) -> None:
@@ -123,6 +132,8 @@ def show_lists(waiting: list[dict[str, object]], decided: list[dict[str, object]
         screen.out.print("No study waits for a decision.")
     if decided:
         table = plain_table("Decisions", "digest", "study", "is", "by", "since (UTC)", "until (UTC)")
+        for column in table.columns:  # names give way to what cannot be read in pieces
+            column.no_wrap = column.header not in ("study", "by")
         for each in decided:
             cells = [
                 *(each[key] for key in ("short", "name", "state", "by")),

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ground.errors import UsageError
+from ground.words import counted
 from laennec import screen
 from laennec.hospital.app import By, HomeOption, Json, hospital, opened, whoever
 
 if TYPE_CHECKING:
     from client.archive import ImportReport
-    from client.home import Home
 
 Folder = Annotated[
     Path,
@@ -56,23 +57,28 @@ def import_(
     a picture is set aside with the reason, and read by no study until a person
     releases her.
     """
-    from client.archive import import_folder, trace
+    from client.archive import trace
+    from client.bringing import bring
 
     place = opened(home)
     if find is not None:
         paths = [str(path) for path in trace(place.path, folder, find)]
+        if not paths:
+            raise UsageError(
+                f"{folder}: no file in it was imported as that patient's: give the folder that was imported, "
+                "and the pseudonym as `laennec hospital status` shows it"
+            )
         screen.print_json(paths) if json else screen.out.print(
-            "\n".join(paths), soft_wrap=True, highlight=False
+            "\n".join(paths), soft_wrap=True, highlight=False, markup=False
         )
         return
     found = _task(task)
     try:
         with _bar(quiet=json) as progress:
-            report = import_folder(place.path, folder, found, progress)
+            report = bring(place, folder, found, progress)
     except KeyboardInterrupt:
         screen.err.print("Stopped. What was imported is kept; run the same command to go on.")
         raise typer.Exit(130) from None
-    _note(place, report)
     seen: dict[str, Any] = asdict(report)
     if found is not None:
         seen["task"] = _usable(place.path, found)
@@ -86,8 +92,18 @@ def import_(
 
 @hospital.command()
 def release(
-    patient: Annotated[str, typer.Argument(help="Her pseudonym, as status shows it.", show_default=False)],
+    patient: Annotated[
+        str | None, typer.Argument(help="Her pseudonym, as status shows it.", show_default=False)
+    ] = None,
     home: HomeOption = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help='All whom nothing else holds, in place of one patient: "images are missing".',
+            show_default=False,
+        ),
+    ] = None,
     by: By = None,
     json: Json = False,
 ) -> None:
@@ -97,14 +113,22 @@ def release(
     """
     from client import releasing
 
+    if (patient is None) == (reason is None):
+        raise UsageError("release needs a PATIENT, or --reason WORDS for all whom nothing else holds")
     place, who = opened(home), whoever(by)
-    reasons = releasing.release(place, patient, who)
+    patients = [patient] if patient is not None else releasing.held_for(place, reason or "")
+    released = [
+        {"patient": each, "by": who, "reasons": releasing.release(place, each, who)} for each in patients
+    ]
     if json:
-        screen.print_json({"patient": patient, "by": who, "reasons": reasons})
+        screen.print_json(released[0] if patient is not None else {"released": released})
         return
-    screen.out.print(f"{patient} may be read again. She had been set aside because:", highlight=False)
-    for reason in reasons:
-        screen.out.print(f"  {reason}", soft_wrap=True, highlight=False)
+    for each in released:
+        screen.out.print(
+            f"{each['patient']} may be read again. She had been set aside because:", highlight=False
+        )
+        for text in each["reasons"]:
+            screen.out.print(f"  {text}", soft_wrap=True, highlight=False)
 
 
 def _task(name: str | None) -> Any:
@@ -113,39 +137,30 @@ def _task(name: str | None) -> Any:
     return None if name is None else find(name)
 
 
-def _note(home: Home, report: ImportReport) -> None:
-    from client.journal import Journal
-
-    if report.stored or report.rows or report.damaged:
-        Journal(home.path).write("person", "import", detail=_sums(report))
-
-
-def _sums(report: ImportReport) -> str:
-    new = [f"{report.stored} files"] if report.stored or not report.rows else []
-    new += [f"{report.rows} rows"] if report.rows else []
-    known = f", {report.known} known before" if report.known else ""
-    damaged = f", {report.damaged} damaged" if report.damaged else ""
-    return f"{' and '.join(new)} imported{known}{damaged}"
-
-
 def _print(home: Path, report: ImportReport) -> None:
     from client.archive import Archive
+    from client.bringing import summary
 
     def say(line: str) -> None:
         screen.out.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    say(f"{_sums(report)}.")
+    say(f"{summary(report)}.")
     if report.skipped:
         say("Not kept: " + ", ".join(f"{count} × {kind}" for kind, count in report.skipped.items()) + ".")
     if report.unplaced:
-        say(f"{report.unplaced} damaged files do not say whose they are: send them again, or remove them.")
+        many = f"{report.unplaced} damaged files do not say whose they are: send them again, or remove them."
+        say(
+            "1 damaged file does not say whose it is: send it again, or remove it."
+            if report.unplaced == 1
+            else many
+        )
     for note in report.notes:
         say(f"Mind: {note}.")
     with Archive(home) as archive:
         status = archive.status()
     say(
-        f"The archive has {status.patients} patients: {status.usable} can be read, "
-        f"{len(status.quarantined)} are set aside."
+        f"The archive has {counted(status.patients, 'patient')}: {status.usable} can be read, "
+        f"{counted(len(status.quarantined), 'is', 'are')} set aside."
     )
     for each in status.quarantined[:MOST_SHOWN]:
         for reason in each.reasons:
@@ -186,7 +201,7 @@ def _print_usable(seen: dict[str, Any]) -> None:
     def say(line: str) -> None:
         screen.out.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    say(f"{seen['name']} could read {seen['usable']} patients.")
+    say(f"{seen['name']} could read {counted(seen['usable'], 'patient')}.")
     if seen["refused"]:
         say(f"  It refuses them all together: {seen['refused']}")
     for why, count in seen["left_out"].items():

@@ -32,7 +32,8 @@ Its public identity, for the other hospitals: {made.public.hex()}
 Next, with --home {home} or inside it:
   laennec hospital import DIR           bring patients in, de-identified
   laennec hospital budget --set EPSILON say what all studies together may cost a patient
-  edit hospital.toml                    coordinator, its certificate, limits
+  laennec hospital join INVITATION      take part where a coordinator invited you
+  edit hospital.toml                    limits: processors, memory, hours
   laennec hospital doctor               see what is still missing
 """
     screen.out.print(said, end="", soft_wrap=True, highlight=False, markup=False)

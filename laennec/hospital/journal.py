@@ -43,7 +43,8 @@ def journal(home: HomeOption = None, verify: Verify = False, last: Last = 25, js
     if not verify:
         _show(seen["lines"])
     else:
-        screen.out.print(f"Each of {seen['verified']} lines is as it was written and where it was written.")
+        lines_ = "The one line" if seen["verified"] == 1 else f"Each of {seen['verified']} lines"
+        screen.out.print(f"{lines_} is as it was written and where it was written.")
         for line in lines:
             if line.what == "clock":
                 screen.out.print(f"Mind: before line {line.number + 1} {line.detail}.", style="yellow")

@@ -32,18 +32,20 @@ def start(home: HomeOption = None, health: Probes = "127.0.0.1:0") -> None:
     and connects again, for ever, when the coordinator is away. It listens
     to nobody but health probes and speaks with nobody but the coordinator.
     """
+    from client import backup
     from client.journal import Journal
     from client.node import logs
     from client.node.supervisor import Link, Supervisor, heed_signals
 
     dwelling = opened(home)
-    coordinator = dwelling.written.coordinator
+    coordinator = dwelling.coordinator
     if coordinator is None:
         raise UsageError(
-            f'{dwelling.path}: hospital.toml names no coordinator: write coordinator = "HOST:PORT" into it'
+            f"{dwelling.path}: is in no federation: ask a coordinator for an invitation, then "
+            "`laennec hospital join INVITATION`"
         )
-    if dwelling.certificate is not None and not dwelling.certificate.is_file():
-        raise UsageError(f"{dwelling.certificate}: no such file: ask the coordinator for its certificate")
+    certificate = dwelling.authority()
+    backup.check(dwelling.path)
     journal = Journal(dwelling.path)
 
     def started(probes: Health) -> None:
@@ -56,9 +58,7 @@ def start(home: HomeOption = None, health: Probes = "127.0.0.1:0") -> None:
             highlight=False,
         )
 
-    node = Supervisor(
-        dwelling.path, Link(coordinator, dwelling.certificate), name=dwelling.name, health=health
-    )
+    node = Supervisor(dwelling.path, Link(coordinator, certificate), name=dwelling.name, health=health)
     heed_signals(node)
     node.run(started)
     journal.write("node", "stop")

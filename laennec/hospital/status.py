@@ -37,6 +37,7 @@ def _facts(seen: dict[str, Any]) -> None:
     facts = {
         "hospital": seen["hospital"],
         "identity": seen["identity"],
+        "federation": _federation(seen["federation"]),
         "patients": f"{archive['patients']} can be read, {len(archive['quarantine'])} in quarantine",
         "ε spent": f"{spent} ({allowed}, at δ {budget['delta']:g})",
         "limits": "; ".join(f"{name}: {value}" for name, value in limits.items()),
@@ -48,6 +49,10 @@ def _facts(seen: dict[str, Any]) -> None:
     for name, value in facts.items():
         table.add_row(Text(name, "bold"), Text(value))
     screen.out.print(table)
+
+
+def _federation(member: dict[str, Any] | None) -> str:
+    return "none" if member is None else f"{member['name']}, member until {member['until']}"
 
 
 def _node(node: dict[str, Any]) -> str:

@@ -181,8 +181,8 @@ def _galleries(shown: Shown, worst_first: Sequence[str]) -> list[tuple[str, list
     """For each arm the hospitals that show something, and of each the titles and files of its pictures."""
     galleries = []
     for arm, hospitals in shown.items():
-        order = [name for name in worst_first if name in hospitals]
-        order += [name for name in hospitals if name not in order]
+        order = [name for name in hospitals if name not in worst_first]  # all together, before each
+        order += [name for name in worst_first if name in hospitals]
         rows = [(name, _files(hospitals[name])) for name in order if hospitals[name]]
         if rows:
             galleries.append((arm, rows))

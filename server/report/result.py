@@ -33,7 +33,7 @@ def result(
     return {
         "study": study.name,
         "digest": study.digest,
-        "task": task.name,
+        "task": study.task,
         "task_version": task.version,
         "headline": task.headline,
         "strategy": study.training.strategy,

@@ -125,7 +125,7 @@ class Learner(Protocol):
         """What the hospital gives, and what it keeps for its next round. Sensitive: runs at the hospital."""
 
     def combine(self, state: State, total: Total) -> State:
-        """The next state."""
+        """The next state; may write over the total's vector, which nobody needs afterwards."""
 
     def model_at_hospital(self, published: Mapping[str, Array], memory: Arrays) -> Array:
         """The model that this hospital would use for its patients: the shared one, or one of its own."""

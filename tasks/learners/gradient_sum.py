@@ -66,6 +66,10 @@ class GradientSum(GradientLearner):
             raise ValueError(f"a sum of shape {total.vector.shape} for {chosen.sum()} parameters")
         patients = max(1.0, float(state.slots["patients"][0])) + total.hospitals * share_of(state.slots)
         divisor = plan.sampling_rate * patients
-        step = np.zeros(chosen.shape)
-        step[chosen] = -self.study.learning_rate * total.vector / divisor
-        return self.strategy.update(state, step, self.study.training)
+        moved = np.multiply(total.vector, -self.study.learning_rate, out=total.vector)
+        np.divide(moved, divisor, out=moved)
+        if chosen.all():
+            return self.strategy.update(state, moved, self.study.training, spare=True)
+        step = np.zeros(chosen.shape, dtype=moved.dtype)
+        step[chosen] = moved
+        return self.strategy.update(state, step, self.study.training, spare=True)

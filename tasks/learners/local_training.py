@@ -58,12 +58,13 @@ class LocalTraining(GradientLearner):
         return Contribution(vector, noise, plan.clip, releases), {**kept, **personal}
 
     def combine(self, state: State, total: Total) -> State:
-        """The strategy's update on the weighted mean of the payloads."""
+        """The strategy's update on the weighted mean of the payloads, in the memory of their sum."""
         weight = float(total.vector[-1])
-        mean = unflatten(total.vector[:-1] / weight, self.strategy.payload_like(state))
+        payloads = total.vector[:-1]
+        mean = unflatten(np.divide(payloads, weight, out=payloads), self.strategy.payload_like(state))
         change = mean.pop("model")
         state = self.strategy.absorb(state, mean)
-        return self.strategy.update(state, change, self.study.training)
+        return self.strategy.update(state, change, self.study.training, spare=True)
 
     def _weight(self, visit: Visit) -> float:
         """How many patients this hospital counts as, its digital ones among them."""
@@ -87,10 +88,14 @@ class LocalTraining(GradientLearner):
                 gradient = mean_gradient(self.task, model, *batch).numpy()
             else:
                 gradient = self._private_gradient(model, visit, visit.plan, weight, generator, number)
-            gradient = gradient + self.strategy.correction(study.training, vector_of(model), visit)
+            gradient = gradient + self._correction(vector_of(model), visit)
             done = visit.done + number / (study.rounds * study.training.local_steps)
             optimiser.step(gradient, study.falling(done))
         return vector_of(model), optimiser.memory()
+
+    def _correction(self, here: Array, visit: Visit) -> Array | float:
+        """What is added to each gradient at the parameters `here`."""
+        return self.strategy.correction(self.study.training, here, visit)
 
     def _private_gradient(
         self,

@@ -87,6 +87,21 @@ def test_what_a_new_home_may_set_is_what_can_be_set(tmp_path: Path) -> None:
     assert opened.written.coordinator == "coordinator.example.org:9092"
     assert opened.limits.hours == "19:00-07:00"
     assert opened.certificate == home.path / "coordinator.pem"
+    assert list(opened.written.peers) == ["lyon"]
+
+
+def test_who_vouches_for_the_coordinator_is_never_assumed(tmp_path: Path) -> None:
+    home = Home.begin(tmp_path / "home", "brest")
+    with pytest.raises(UsageError, match="names no certificate"):
+        home.authority()
+    for said, expected in (("system", None), ("root.pem", home.path / "root.pem")):
+        (home.path / FILE).write_text(f'name = "brest"\ncertificate = "{said}"\n')
+        opened = Home.open(home.path)
+        (home.path / "root.pem").touch()
+        assert opened.authority() == expected
+    (home.path / "root.pem").unlink()
+    with pytest.raises(UsageError, match=r"root\.pem: no such file: ask the coordinator"):
+        opened.authority()
 
 
 def test_a_node_s_settings_are_those_of_its_home(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ground.heads import BEGINNING
 from privacy.accountant import Event
 
 STUDY = "ab" * 32
-RESTORE = "restore the book and its head from one backup; without them nobody knows what was spent"
+RESTORE = "restore the newest backup (`laennec hospital restore`); without one nobody knows what was spent"
 
 
 def fill(path: Path) -> list[Entry]:
@@ -252,7 +252,7 @@ def test_a_missing_head_is_noticed(path: Path) -> None:
 )
 def test_a_damaged_head_is_refused(path: Path, text: str) -> None:
     head_file(path).write_text(f"{text}\n")
-    assert "ledger.sqlite.head: damaged: restore it together with the book" in refused(path)
+    assert "ledger.sqlite.head: damaged: restore the newest backup" in refused(path)
 
 
 def test_a_refused_book_is_let_go_while_the_error_lives(path: Path) -> None:

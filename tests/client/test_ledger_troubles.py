@@ -150,7 +150,7 @@ def test_a_file_that_is_no_book_is_said(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(StateError) as caught:
         Ledger(path)
-    assert str(caught.value).startswith(f"{path}: damaged: restore the book")
+    assert str(caught.value).startswith(f"{path}: damaged: restore the newest backup")
     assert path.read_bytes() == content
 
 

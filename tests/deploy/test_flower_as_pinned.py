@@ -57,7 +57,7 @@ def test_the_grid_of_real_nodes_knows_flowers_codes_for_what_is_lost_and_its_pri
     from flwr.common.constant import ErrorCode
     from flwr.superlink.grid import HttpGrid
 
-    from deploy.engines.flower_inside import LOST
+    from server.link.grid import LOST
 
     assert LOST == (
         ErrorCode.MESSAGE_UNAVAILABLE,

@@ -20,10 +20,11 @@ from deploy import run as module
 from deploy.arms import chosen, plans
 from deploy.compare import run_arm
 from deploy.federation import Machine
-from deploy.run import Run, resumes_at, run, to_json, write_comparison
+from deploy.run import Run, resumes_at, run, write_comparison
 from ground.errors import LaennecError, StateError, UsageError
 from server import checkpoint
 from server.events import Advanced, Event
+from server.results import to_json
 from tasks.registry import find
 from tasks.study import Study, load
 

@@ -131,13 +131,13 @@ def test_a_damaged_book_is_one_line(budget: Laennec, home: Path, flag: str) -> N
     connection.execute("UPDATE entries SET round = 5 WHERE number = 4")
     connection.execute(statement)
     connection.close()
-    assert_refused(budget("--home", home, flag), 1, "entry 4 was changed", "restore the book and its head")
+    assert_refused(budget("--home", home, flag), 1, "entry 4 was changed", "restore the newest backup")
 
 
 @pytest.mark.parametrize("name", ["ledger.sqlite", "ledger.sqlite.head"])
 def test_a_missing_half_of_a_book_is_one_line(budget: Laennec, home: Path, name: str) -> None:
     (home / name).unlink()
-    assert_refused(budget("--home", home), 1, "ledger.sqlite", "restore the book and its head")
+    assert_refused(budget("--home", home), 1, "ledger.sqlite", "restore the newest backup")
 
 
 def test_no_book_is_said_and_none_is_begun(budget: Laennec, tmp_path: Path) -> None:

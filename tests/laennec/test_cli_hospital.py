@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from client.approval import offer
 from client.home import FILE, Home
 from client.journal import Journal
+from laennec import screen
 from laennec.cli import app
 from tasks.study import parse
 
@@ -88,6 +89,53 @@ def test_a_study_is_shown_in_plain_words_and_approved(laennec: Laennec, home: Pa
     ]
 
 
+def test_a_study_beyond_the_budget_is_called_so_before_and_after_it_is_approved(
+    laennec: Laennec, home: Path, private: Path
+) -> None:
+    laennec("hospital", "budget", "--set", 0.5, "--home", home)
+    finished = laennec("hospital", "approve", private, "--home", home, "--yes")
+    assert finished.code == 0
+    assert finished.out.startswith("What is in the way")
+    assert "does NOT fit the budget" in finished.out.splitlines()[0]
+    *_, approved, mind = finished.out.splitlines()
+    assert approved.startswith("Approved by ada")
+    assert mind.startswith("Mind: it does NOT fit the budget")
+    asked = CliRunner().invoke(app, ["hospital", "approve", str(private), "--home", str(home)], input="n\n")
+    assert "It does NOT fit the budget: " in asked.output
+    assert " Let private run here" in asked.output
+
+
+@pytest.mark.parametrize("wrong", [("--days", 0), ("--days", 3651), ("--by", " ")])
+def test_terms_that_are_none_are_refused_before_anything_is_shown(
+    laennec: Laennec, home: Path, private: Path, wrong: tuple[object, ...]
+) -> None:
+    finished = laennec("hospital", "approve", private, "--home", home, *wrong)
+    assert finished.code == 2
+    refused(finished, str(wrong[0]))
+
+
+def test_decisions_are_not_torn_on_eighty_columns(
+    laennec: Laennec, home: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laennec("hospital", "approve", private, "--home", home, "--yes", "--days", 30, "--by", "the data manager")
+    monkeypatch.setattr(screen.out, "_width", 80)
+    [paper] = json.loads(laennec("hospital", "approve", "--list", "--home", home, "--json").out)["approvals"]
+    listed = laennec("hospital", "approve", "--list", "--home", home).out
+    for whole in (
+        paper["short"],
+        "approved",
+        *(paper[key][:16].replace("T", " ") for key in ("at", "until")),
+    ):
+        assert whole in listed
+
+
+def test_a_node_starts_only_where_something_vouches_for_its_coordinator(laennec: Laennec, home: Path) -> None:
+    write(home / FILE, 'name = "brest"\ncoordinator = "coordinator.example.org:9092"\n')
+    finished = laennec("hospital", "start", "--home", home)
+    assert finished.code == 2
+    refused(finished, "names no certificate", 'certificate = "system"')
+
+
 @pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1), ("", 1)])
 def test_nothing_is_approved_without_a_yes(home: Path, private: Path, said: str, code: int) -> None:
     finished = CliRunner().invoke(app, ["hospital", "approve", str(private), "--home", str(home)], input=said)
@@ -146,6 +194,8 @@ def test_the_journal_is_shown_verified_and_its_fault_named(laennec: Laennec, hom
     assert verified.out.startswith("Each of 31 lines is as it was written")
     file = home / "journal.jsonl"
     file.write_bytes(file.read_bytes().replace(b"round 7", b"round 8"))
+    shown = laennec("hospital", "journal", "--home", home, "--last", 3)
+    refused(shown, "line 9 is not signed by this hospital")  # and not the one after it
     broken = laennec("hospital", "journal", "--home", home, "--verify")
     assert broken.code == 1
     refused(broken, "line 9 is not signed by this hospital")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ground.errors import UsageError
 from laennec.cli import app
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "client" / "archive"))
@@ -36,7 +37,7 @@ def test_a_folder_is_imported_a_patient_is_found_and_released_and_the_journal_kn
     save(tmp_path / "in" / "hers", extra, "more.dcm")
     said = called("import", tmp_path / "in", "--home", home)
     assert "25 files imported" in said
-    assert "2 patients: 1 can be read, 1 are set aside" in said
+    assert "2 patients: 1 can be read, 1 is set aside" in said
     assert "says that text is burned into the picture" in said
     assert "Jane" not in said
     report = json.loads(called("import", tmp_path / "in", "--home", home, "--json"))
@@ -50,7 +51,22 @@ def test_a_folder_is_imported_a_patient_is_found_and_released_and_the_journal_kn
     journal = called("journal", "--home", home, "--json")
     assert "Jane" not in journal
     lines = [(line["who"], line["what"]) for line in json.loads(journal)["lines"]]
-    assert lines == [("person", "init"), ("person", "import"), ("person", "release")]
+    assert lines == [("person", "init"), ("person", "import"), ("node", "quarantine"), ("person", "release")]
+    [aside] = [line["detail"] for line in json.loads(journal)["lines"] if line["what"] == "quarantine"]
+    assert aside.startswith("patients set aside: 1 × ")
+    assert aside.endswith("; now 1 in all")
+
+
+def test_nothing_found_is_said(tmp_path: Path, home: Path) -> None:
+    series(tmp_path / "in", "Jane-Doe-77")
+    called("import", tmp_path / "in", "--home", home)
+    (tmp_path / "empty").mkdir()
+    for folder, patient in (("in", "P-AAAAAAAAAAAAAAAA"), ("empty", "Jane-Doe-77")):
+        asked = ["hospital", "import", str(tmp_path / folder), "--home", str(home), "--find", patient]
+        ran = CliRunner().invoke(app, asked)
+        assert isinstance(ran.exception, UsageError)
+        assert "no file in it was imported as that patient's" in str(ran.exception)
+        assert patient not in str(ran.exception)
 
 
 def test_a_task_is_checked_at_once(tmp_path: Path, home: Path) -> None:

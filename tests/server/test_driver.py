@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from flwr.supercore.run import Run
 from test_round import DISTRIBUTED, FREE, LOCAL, NAMES
 from test_round import reply as reply_to
 
-from server import checkpoint, driver
+from server import asking, checkpoint, driver, nodes
 from server.driver import Terms, drive
 from server.events import Advanced, Event, listening
 from server.progress import Progress, begin
@@ -40,7 +41,7 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    perf_counter = monotonic
+    perf_counter = time = monotonic
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -51,9 +52,10 @@ class FakeGrid(Grid):
 
     def __init__(self, *nodes: Node, joining: float = 0.0) -> None:
         self.clock, self.joining = Clock(), joining
+        self.delay = 0.0  # seconds that each answer takes
         self.nodes = dict(enumerate(nodes, 1))
         self.asked: list[tuple[int, Instruction]] = []
-        self.replies: dict[str, Message] = {}
+        self.replies: dict[str, tuple[float, Message]] = {}
         self.numbers = itertools.count(1)
 
     def set_run(self, run: Run) -> None: ...
@@ -92,12 +94,17 @@ class FakeGrid(Grid):
             answer = self.nodes[node](request, before)
             if answer is not None:
                 content = answer if isinstance(answer, Error) else pack_reply(answer)
-                self.replies[message.metadata.message_id] = Message(content, reply_to=message)
+                ready = self.clock.now + self.delay
+                self.replies[message.metadata.message_id] = ready, Message(content, reply_to=message)
             identifiers.append(message.metadata.message_id)
         return identifiers
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        return [self.replies.pop(identifier) for identifier in message_ids if identifier in self.replies]
+        ready = [name for name in message_ids if name in self.replies and self.is_ready(name)]
+        return [self.replies.pop(name)[1] for name in ready]
+
+    def is_ready(self, name: str) -> bool:
+        return self.replies[name][0] <= self.clock.now
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
@@ -135,7 +142,10 @@ def follow(
 ) -> tuple[Progress, list[Event]]:
     """Drive the study to its end on the grid's clock; gives what came out, and every event."""
     events: list[Event] = []
-    with mock.patch.object(driver, "time", grid.clock), listening(events.append):
+    with ExitStack() as stack:
+        for module in (asking, driver, nodes):
+            stack.enter_context(mock.patch.object(module, "time", grid.clock))
+        stack.enter_context(listening(events.append))
         return drive(grid, study, terms, home), events
 
 

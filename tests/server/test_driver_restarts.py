@@ -58,9 +58,14 @@ def test_the_noise_is_shared_by_the_roster_however_many_are_connected(tmp_path: 
     stop(DISTRIBUTED, tmp_path)
     stranger = broken("zurich", refusal("FederationError", "never enrolled"), math.inf)
     grid = FakeGrid(*EVERYBODY, stranger)
-    with pytest.raises(FederationError, match="zurich is not on the roster"):
-        follow(grid, DISTRIBUTED, tmp_path)
+    progress, events = follow(grid, DISTRIBUTED, tmp_path)
+    undisturbed, _ = follow(FakeGrid(*EVERYBODY), DISTRIBUTED)
     assert {request.hospitals for _, request in grid.asked} == {4}
+    assert checkpoint.to_bytes(progress) == checkpoint.to_bytes(undisturbed)
+    # Asked once, while nobody knew who it is; then never again.
+    assert [node for node, _ in grid.asked].count(5) == 1
+    steps = [event for event in events if isinstance(event, Advanced)]
+    assert [name for step in steps for name, _ in step.left_out] == ["zurich"]
 
 
 def test_another_study_in_the_same_home_is_refused(tmp_path: Path) -> None:

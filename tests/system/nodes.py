@@ -114,7 +114,7 @@ def before(owner: type, name: str, do: Callable[[], None]) -> None:
 
 
 class Forked:
-    """What `client.node.child.Child` is, over processes of a fork server instead of programs."""
+    """What `ground.child.Child` is, over processes of a fork server instead of programs."""
 
     def __init__(
         self, name: str, target: Callable[..., None], arguments: Callable[[], Sequence[Any]]

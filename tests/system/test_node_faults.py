@@ -17,9 +17,10 @@ import pytest
 from client.hospital import Settings
 from client.ledger import Ledger
 from deploy.digital import digital_hospitals
-from deploy.engines.flower import BUNDLE, Node, SuperLink, approved
+from deploy.engines.flower import Node, SuperLink, approved
 from deploy.federation import Machine, federate, hospitals_in, introduced
 from server.events import Advanced, Event, listening
+from server.link import BUNDLE
 from tasks.study import Privacy, Study, Training
 
 pytestmark = pytest.mark.slow

@@ -201,7 +201,7 @@ def test_a_message_of_other_parts_is_refused(records: RecordDict) -> None:
 )
 def test_a_vector_that_is_not_what_it_says_is_refused(changes: dict[str, Any]) -> None:
     whole = pack_reply(REPLY).array_records["arrays"]["vector"]
-    parts = {"dtype": whole.dtype, "shape": whole.shape, "stype": whole.stype, "data": whole.data}
+    parts = {"dtype": whole.dtype, "shape": whole.shape, "stype": whole.stype, "data": bytes(whole.data)}
     broken = FlowerArray(**{**parts, **changes})
     with pytest.raises(FederationError, match="a message is malformed"):
         unpack_reply(content(reply_to_text(REPLY), {"vector": broken}))

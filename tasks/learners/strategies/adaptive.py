@@ -31,7 +31,7 @@ class Adaptive(Strategy):
         """Both moments, and how many rounds they have seen."""
         return {"first": np.zeros_like(model), "second": np.zeros_like(model), "seen": np.zeros(1)}
 
-    def update(self, state: State, change: Array, training: Training) -> State:
+    def update(self, state: State, change: Array, training: Training, *, spare: bool = False) -> State:  # noqa: ARG002
         """X ← x + η·m/(√v + τ), with Flower's own β₁ = 0.9, β₂ = 0.99, τ = 10⁻³."""
         rate = training.server_learning_rate or DEFAULT_SERVER_LEARNING_RATE
         optimiser: FedOpt = self._optimiser(eta=rate)

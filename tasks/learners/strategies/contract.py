@@ -7,6 +7,8 @@ Hospital side: `correction`, `settle`, `personalise`. Coordinator side: `slots`,
 
 from __future__ import annotations
 
+import numpy as np
+
 from ground.arrays import Array, Arrays
 from tasks.contract import Task
 from tasks.learners.contract import State, Visit
@@ -52,8 +54,14 @@ class Strategy:
         """The state after the mean of what was sent beside the model."""
         return state
 
-    def update(self, state: State, change: Array, training: Training) -> State:
-        """The state after the mean change of the model: x ← x + η·Δ, η = 1 unless the study sets it."""
+    def update(self, state: State, change: Array, training: Training, *, spare: bool = False) -> State:
+        """The state after the mean change of the model: x ← x + η·Δ, η = 1 unless the study sets it.
+
+        With `spare` nobody needs the change afterwards, and the next model may take its memory.
+        """
         rate = training.server_learning_rate or 1.0
+        if spare and change.dtype == state.model.dtype:
+            step = change if rate == 1.0 else np.multiply(change, rate, out=change)
+            return State(np.add(state.model, step, out=step), state.slots)
         step = change if rate == 1.0 else rate * change
         return State((state.model + step).astype(state.model.dtype, copy=False), state.slots)

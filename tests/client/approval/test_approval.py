@@ -166,6 +166,17 @@ def test_with_another_identity_no_approval_counts_any_more(home: Home) -> None:
     assert "counts for nothing" in refused(home)
 
 
+def test_an_approval_is_revoked_once(home: Home) -> None:
+    approval.approve(home, STUDY, "ada")
+    approval.revoke(home, STUDY.digest, "bo")
+    with pytest.raises(UsageError, match="is revoked already"):
+        approval.revoke(home, STUDY.digest, "bo")
+    assert [line.what for line in Journal(home.path).lines()[1:]] == ["approve", "revoke"]
+    approval.approve(home, STUDY, "ada")
+    approval.revoke(home, STUDY.digest, "bo")
+    assert Journal(home.path).lines()[-1].what == "revoke"
+
+
 def test_a_changed_approval_can_still_be_revoked(home: Home) -> None:
     approval.approve(home, STUDY, "ada")
     file_of(home).write_text("{}")
@@ -230,8 +241,10 @@ def test_a_study_is_found_by_its_file_or_by_enough_digits(home: Home, tmp_path: 
     with pytest.raises(StudyError, match="no study can be read there"):
         approval.find_study(home, "missing.toml")
     approval.offer(home, STUDY.to_toml())
-    with pytest.raises(StudyError, match="no study can be read there"):
-        approval.find_study(home, STUDY.digest[:5])
+    assert approval.find_study(home, STUDY.digest[:8].upper()) == STUDY
+    for few in (STUDY.digest[:5], "ffff"):
+        with pytest.raises(UsageError, match="for a digest give at least 6 digits"):
+            approval.find_study(home, few)
 
 
 def test_a_paper_is_signed_over_everything_that_it_says(home: Home) -> None:

@@ -9,7 +9,7 @@ import governed
 import pytest
 from governed import Dwelling
 
-from client.approval import plain_words
+from client.approval import overrun, plain_words
 from client.ledger import BOOK, Ledger
 from ground.errors import BudgetError
 from tasks.study import Privacy, Synthetic, parse
@@ -45,12 +45,19 @@ def test_what_fits_is_what_the_book_itself_would_say(brest: Dwelling) -> None:
     assert words.together == pytest.approx(1.0, abs=0.01)
     said = "counted as your budget is, at δ 0.001: 1.200 of 1.2 left, after it 0.200 would be; it fits"
     assert said in rows(brest)["What it costs"]
+    assert overrun(brest.home, STUDY) == ""
     brest.budget(0.6)
     words = plain_words(brest.home, STUDY)
     assert (words.fits, words.left) == (0, 0.6)
+    said = rows(brest)["What it costs"].splitlines()
+    assert said[0] == "it does NOT fit the budget: not one of its rounds would fit"
+    assert "it fits" not in said[-1]
+    assert next(iter(rows(brest))) == "What is in the way"
+    assert overrun(brest.home, STUDY) == said[0]
     assert "would be refused at its start" in rows(brest)["What is in the way"]
     brest.budget(0.8)
     assert plain_words(brest.home, STUDY).fits == 1
+    assert "only 1 of its 2 rounds would fit" in rows(brest)["What it costs"].splitlines()[0]
     brest.approve()
     reply = brest.send("enrol", 0)
     assert reply.error is not None

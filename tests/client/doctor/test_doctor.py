@@ -200,7 +200,7 @@ class Listening:
         if shown is not None:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(shown, shown.with_suffix(".key"))
-        self.thread = threading.Thread(target=self.serve)
+        self.thread = threading.Thread(target=self.serve, daemon=True)  # a test that fails ends all the same
         self.thread.start()
 
     def serve(self) -> None:
@@ -268,8 +268,19 @@ def test_a_coordinator_without_tls_is_bad(home: Path) -> None:
     write(home, f'coordinator = "localhost:{plain.port}"', 'certificate = "root.pem"')
     assert "answers without TLS" in check(home, "coordinator").text
     write(home, f'coordinator = "localhost:{plain.port}"')
-    assert "proves nothing" in check(home, "coordinator").text
+    found = check(home, "coordinator")
+    assert (found.good, "nothing shows whose machine that is" in found.text) == (False, True)
     plain.close()
+
+
+@pytest.mark.usefixtures("listening")
+def test_the_system_s_authorities_are_trusted_only_where_that_is_spelled_out(home: Path) -> None:
+    assert "any machine could pass" in check(Home.begin(home / "other", "lyon").path, "certificate").text
+    write(home, *(home / FILE).read_text().splitlines()[1:2], 'certificate = "system"')
+    found = check(home, "certificate")
+    assert (found.good, "any authority that this machine trusts" in found.text) == (True, True)
+    found = check(home, "coordinator")  # which shows a certificate of its own making
+    assert (found.good, "the system's authorities do not vouch for" in found.text) == (False, True)
 
 
 def test_a_coordinator_that_is_away_is_bad(home: Path) -> None:

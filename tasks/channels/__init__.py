@@ -1,0 +1,1 @@
+"""Tables of a hospital as channels: what its schema.toml declares, read by patient, with quarantine."""

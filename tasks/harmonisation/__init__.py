@@ -1,0 +1,1 @@
+"""Harmonisation: what scanners do to measurements, estimated over hospitals and taken out at each."""

@@ -1,0 +1,1 @@
+"""Imaging genetics: partial least squares between imaging phenotypes and genotypes, federated."""
