@@ -1,13 +1,17 @@
-# Two commands: `make run` shows a whole federation on this machine, `make test` runs every test.
+# `make run` shows a whole federation on this machine, `make test` runs the tests, `make faults` tries every
+# fault (docs/faults.md) and prints what came of it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/.ready
 
-.PHONY: run test lint clean
+.PHONY: run test faults lint clean
 run: $(READY)
 	.venv/bin/laennec demo
 
 test: $(READY)
 	.venv/bin/pytest
+
+faults: $(READY)
+	.venv/bin/pytest -n 2 -m fault --durations=0 tests/system
 
 lint: $(READY)
 	.venv/bin/ruff check .

@@ -1,8 +1,8 @@
 """Heterogeneous hospitals, measured: four real ones that lack different channels, and data of known truth.
 
-    .venv/bin/python benchmarks/heterogeneous.py alzheimer --data DIR [--seeds 10]     each seed deals the patients anew
-    .venv/bin/python benchmarks/heterogeneous.py truth [--seeds 40]                    dimensions recovered
-    .venv/bin/python benchmarks/heterogeneous.py study --data DIR > FILE               writes examples/alzheimer.toml
+    .venv/bin/python benchmarks/heterogeneous.py alzheimer [--seeds 10]   every seed deals the patients anew
+    .venv/bin/python benchmarks/heterogeneous.py truth [--seeds 40]       dimensions recovered
+    .venv/bin/python benchmarks/heterogeneous.py study > FILE             writes examples/alzheimer.toml
 
 100 of the 333 people are held out once and for all: no setting was chosen on them.
 """
@@ -37,9 +37,9 @@ EPSILONS = (1.0, 3.0, 8.0)
 Floats = npt.NDArray[np.float64]
 
 HEADER = """\
-# 333 people, four hospitals: one without CSF, one without genotypes, one without proteins. docs/heterogeneous.md.
-# Centres and scales are those of 32 controls who are set aside as a public reference sample and learned from by
-# nobody. Written by: .venv/bin/python benchmarks/heterogeneous.py study --data ../shared/data/modeldata-alzheimer
+# 333 people, four hospitals: one without CSF, one without genotypes, one without proteins.
+# docs/heterogeneous.md. Centres and scales are those of 32 controls who are set aside as a public reference
+# sample and learned from by nobody. Written by: .venv/bin/python benchmarks/heterogeneous.py study
 name = "alzheimer"
 task = "heterogeneous"
 rounds = 20
@@ -70,6 +70,7 @@ shrinkage = 2.0
 
 
 def model_of(study: Study, vector: Array) -> MultiChannel:
+    """The model of that study with these parameters."""
     model = model_from(find(study.task, study.task_version, study.options), vector).eval()
     if not isinstance(model, MultiChannel):
         raise TypeError("not a model of the task heterogeneous")
@@ -77,6 +78,7 @@ def model_of(study: Study, vector: Array) -> MultiChannel:
 
 
 def learn(study: Study, hospitals: Sequence[Settings]) -> MultiChannel:
+    """Run the study on this machine; its model."""
     return model_of(study, federate(study, hospitals, Machine()).progress.state.model)
 
 
@@ -89,12 +91,14 @@ def held_out(study: Study, hospitals: Sequence[Settings]) -> tuple[torch.Tensor,
 
 
 def training(study: Study, hospital: Settings) -> torch.Tensor:
+    """What a hospital learns from."""
     name = find(study.task, study.task_version, study.options).name
     part = cohort(name, hospital.sources).training
     return part.batch(np.arange(len(part), dtype=np.int64), torch.Generator())[0]
 
 
 def auc(model: MultiChannel, inputs: torch.Tensor, labels: Floats) -> float:
+    """Area under the ROC curve."""
     with torch.no_grad():
         return float(roc_auc_score(labels, model(inputs)[:, 0].numpy()))
 
@@ -137,6 +141,7 @@ def r2(model: MultiChannel, tested: torch.Tensor) -> tuple[Floats, float]:
 
 
 def spread(values: Sequence[float] | Floats) -> str:
+    """Mean and standard deviation."""
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.3f}"
 
 
@@ -178,6 +183,7 @@ def one_deal(
 
 
 def alzheimer_table(data: Path, seeds: int, epsilons: Sequence[float]) -> None:
+    """Deal, learn, print."""
     study, file, deals = load(STUDY), data / alzheimer.FILE, []
     for seed in range(1, seeds + 1):
         with tempfile.TemporaryDirectory() as folder:
@@ -191,9 +197,7 @@ def alzheimer_table(data: Path, seeds: int, epsilons: Sequence[float]) -> None:
     }
     print(f"\n  pooled complete - federated      {interval(values['pooled complete'] - values['federated'])}")
     print(f"  federated - mean of own          {interval(values['federated'] - values['own'])}")
-    print(
-        "\nCSF from everything else: R² on the held-out, against their mean; mean and 95 % interval over deals"
-    )
+    print("\nCSF from all else: R² on the held-out against their mean; mean and 95 % interval over deals")
     print(f"  {'':10} {'federated':24} {'pooled complete':24} {'ridge at one hospital':24}")
     for number, marker in enumerate(alzheimer.CSF):
         rows = [np.asarray([deal[key][number] for deal in deals]) for key in ("r2", "r2 pooled", "r2 alone")]
@@ -216,6 +220,7 @@ def write_truth(folder: Path, seed: int, hospitals: int) -> None:
 
 
 def truth_table(seeds: int) -> None:
+    """How many dimensions survive, seed by seed."""
     print("500 patients, 3 channels of 4 variables, 2 true dimensions of 5 fitted, signal-to-noise 10;")
     print("three hospitals where federated; a dimension counts that is dropped less than .2\n")
     counts: dict[str, list[int]] = {"pooled": [], "federated": []}
@@ -225,7 +230,9 @@ def truth_table(seeds: int) -> None:
                 write_truth(Path(folder), seed, hospitals)
                 nodes = hospitals_in("heterogeneous", Path(folder), None, secret_noise=False)
                 counts[name].append(kept(learn(truth.study(seed), nodes)))
-        print(f"  seed {seed}: pooled {counts['pooled'][-1]}, federated {counts['federated'][-1]}", flush=True)
+        print(
+            f"  seed {seed}: pooled {counts['pooled'][-1]}, federated {counts['federated'][-1]}", flush=True
+        )
     print()
     for name, found in counts.items():
         right = sum(each == truth.TRUE_DIMENSIONS for each in found)
@@ -233,6 +240,7 @@ def truth_table(seeds: int) -> None:
 
 
 def write_study(data: Path) -> None:
+    """The example study, whole."""
     print(
         HEADER + tomli_w.dumps({"options": {"channels": alzheimer.study_options(data / alzheimer.FILE)}}),
         end="",
@@ -240,6 +248,7 @@ def write_study(data: Path) -> None:
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,10 +1,11 @@
 """Imaging genetics: how close to pooled, how large, how often the planted gene is found, what privacy costs.
 
     python benchmarks/imaging_genetics.py pooled                    # angles to pooled partial least squares
-    python benchmarks/imaging_genetics.py size --folder DIR         # 600 patients x 10^5 x 10^6: memory, time
-    python benchmarks/imaging_genetics.py gene --seeds 20           # a planted gene among 10^6 variants
-    python benchmarks/imaging_genetics.py private                   # the same gene under differential privacy
-    python benchmarks/imaging_genetics.py populations --folder KG1000 --rounds 26   # federated PCA, real genotypes
+    python benchmarks/imaging_genetics.py size --folder DIR         # 600 patients x 10^5 x 10^6: memory,
+    time python benchmarks/imaging_genetics.py gene --seeds 20           # a planted gene among 10^6
+    variants python benchmarks/imaging_genetics.py private                   # the same gene under
+    differential privacy python benchmarks/imaging_genetics.py populations --folder KG1000 --rounds 26   #
+    federated PCA, real genotypes
 
 The data: haplotypes in blocks of ten variants (a neighbour is copied with probability 0.9), frequencies
 uniform in (0.05, 0.5); an image of five smooth modes (20, 12, 8, 5 and 3 % of its variance) in smooth
@@ -346,7 +347,8 @@ def populations(arguments: argparse.Namespace) -> None:
     pooled_scores = (turn * np.sqrt(np.maximum(size, 0)))[:, ::-1][:, :4]
     federated_scores = scores(everybody, scaling, state.slots["vectors"][:, :4])
     print(
-        f"{len(names)} people, {everybody.width} variants, hospitals {', '.join(kinds)}; {arguments.rounds} rounds"
+        f"{len(names)} people, {everybody.width} variants, hospitals {', '.join(kinds)}; "
+        f"{arguments.rounds} rounds"
     )
     said = "  ".join(f"{each:.4f}" for each in angles(pooled_scores, federated_scores))
     print(f"angle between federated and pooled scores, components 1 to 4, degrees: {said}")
@@ -359,7 +361,7 @@ def populations(arguments: argparse.Namespace) -> None:
 
 
 def _separation(scores: np.ndarray, label: np.ndarray) -> tuple[float, float]:
-    """Variance between populations over that within, and the share nearest to its own centre; two components."""
+    """Variance between populations over that within; the share nearest to its own centre. Two components."""
     plane, kinds = scores[:, :2] - scores[:, :2].mean(axis=0), sorted(set(label))
     centres = np.stack([plane[label == kind].mean(axis=0) for kind in kinds])
     within = sum(

@@ -19,7 +19,7 @@ def schema(
         bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")
     ] = False,
 ) -> None:
-    """A hospital's schema.toml: drafted where there is none, else checked. Lists who is set aside, and why."""
+    """A hospital's schema.toml: drafted where there is none, else checked. Lists who is set aside."""
     from dataclasses import asdict
 
     from ground.files import write_atomically

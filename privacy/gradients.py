@@ -103,7 +103,7 @@ class PatientGradients:
         with warnings.catch_warnings():
             # Torch remarks that the inputs need no gradient. They do not: only the parameters' are used.
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
-            # Opacus asks for float32 by the name of mixed precision, of layers it does not know: none is cast.
+            # Opacus asks for float32 by the name of mixed precision, of unknown layers: none is cast.
             warnings.filterwarnings("ignore", message="In CPU autocast")
             losses = self._loss(self._module(inputs), targets)
             if losses.shape != (len(inputs),):

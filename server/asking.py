@@ -26,7 +26,8 @@ ATTEMPTS = 3
 RETRY_AFTER = (0.0, 0.5)
 # Flower's code for a node that is gone; its own enumeration is not public.
 UNAVAILABLE, GONE = 5, "its node is gone"
-REFUSED = 1000  # as `server.link.grid` says it
+# The code with which `server.link.grid` answers in the place of a reply that it did not take, saying why.
+REFUSED = 1000
 # The code with which `server.admission.grid` answers in the place of a hospital that was revoked.
 NO_MEMBER = 1001
 SAID = {UNAVAILABLE: GONE, NO_MEMBER: "it is a member of the federation no more"}
@@ -125,14 +126,27 @@ class Asking:
     def _receive(self) -> bool:
         """Take what has come, one message at a time; whether anything had."""
         came = False
-        for message in self._grid.pull_messages(list(self._waiting)):
+        for message in self._grid.pull_messages(self._by_turn()):
             came = True
             question = self._waiting.pop(message.metadata.reply_to_message_id, None)
             if question is not None and not question.done:
                 question.under_way = False
                 self._heard(question, message)
-            del message  # its numbers may be large, and the next is made while this loop waits for it
+            _empty(message)
         return came
+
+    def _by_turn(self) -> list[str]:
+        """Whose replies are outstanding, in the roster's order, which is that in which they are taken.
+
+        A sum is added up in that order, and whoever comes before their turn has to be kept.
+        """
+        places = {name: place for place, name in enumerate(self._roster)}
+        last = len(places)
+
+        def turn(identifier: str) -> int:
+            return places.get(self._nodes.of(self._waiting[identifier].node), last)
+
+        return sorted(self._waiting, key=turn)
 
     def _heard(self, question: _Question, message: Message) -> None:
         try:
@@ -155,8 +169,9 @@ class Asking:
     def _reply(self, node: int, message: Message) -> Reply:
         """What the message says; raises FederationError where it says nothing that can be read."""
         if message.has_error():
-            code = message.error.code
-            raise FederationError(SAID.get(code, f"its node reports error {code}"))
+            code, why = message.error.code, message.error.reason
+            said = str(why) if code == REFUSED else SAID.get(code, f"its node reports error {code}")
+            raise FederationError(said)
         reply = unpack_reply(message.content)
         self._nodes.hear(node, reply.hospital)
         if self._answered.get(reply.hospital, node) != node:
@@ -234,3 +249,10 @@ class Asking:
         forget = getattr(self._grid, "forget", None)
         if forget is not None and identifiers:
             forget(identifiers)
+
+
+def _empty(message: Message) -> None:
+    """Let go of a message's numbers: Flower's records refer to themselves, and would hold them for long."""
+    if message.has_content():
+        for record in message.content.array_records.values():
+            record.clear()

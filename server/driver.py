@@ -19,15 +19,19 @@ from server import checkpoint, secure, spool
 from server.asking import Asking
 from server.events import Advanced, Preparing, tell
 from server.gathering import Gathering
+from server.learning import due
 from server.nodes import Nodes, heed_halt
 from server.progress import Progress, begin
 from server.round import fewest, instruction, least
 from server.terms import Speeds, Terms
+from tasks.contract import Task
 from tasks.messages import Instruction, Reply
 from tasks.registry import find
 from tasks.study import Study
 
 __all__ = ["Terms", "drive"]
+# Bytes of a reply: of one value or masked word, of all else (metrics), and where only the task knows.
+WIDEST, BESIDE, MOST_UNKNOWN = 16, 2**20, 2**30
 AWAY = "its node is not connected"
 STRANGER = "it is not on the roster: the study had begun when it connected"
 
@@ -50,6 +54,7 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
             checkpoint.save(progress, home)
         told, roster = len(secure.refusals(progress)), progress.names
         gathering = Gathering(progress, task, home)
+        _limit(grid, progress, task)
         nodes.look()
         to_ask = [node for node in nodes.to_ask(roster) if nodes.name(node) not in gathering.replies]
         asking = Asking(grid, nodes, request, terms, speeds, gathering.take, roster)
@@ -68,6 +73,13 @@ def drive(grid: Grid, study: Study, terms: Terms, home: Path | None) -> Progress
         checkpoint.save(progress, home)
         spool.forget(home)
     return progress
+
+
+def _limit(grid: Grid, progress: Progress, task: Task) -> None:
+    """Nobody's reply is fetched that is much larger than it should be, where the Grid is over a network."""
+    limit, expected = getattr(grid, "limit", None), due(progress, task)
+    if limit is not None:
+        limit(MOST_UNKNOWN if expected is None else WIDEST * expected + BESIDE)
 
 
 def _prepares(done: int, total: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,28 +40,43 @@ def renew(home: Path) -> Member | None:
     return member
 
 
+def ask_whether_a_member(home: Path) -> None:
+    """Raises RefusedError, with the coordinator's words, where this hospital is a member no more."""
+    with asking(home) as asked:
+        asked.door.peers(asked.request("peers", asked.door.clock()))
+
+
 @contextmanager
-def renewing(home: Path) -> Iterator[None]:
-    """Inside, a thread renews the certificate of this home in time, if it is a member."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=_keep, args=(home, stopping), name="renewal", daemon=True)
+def renewing(home: Path) -> Iterator[Callable[[], None]]:
+    """Inside, a thread renews the certificate of this home in time, if it is a member.
+
+    What it gives is to be called when the node was cut off: the log then says whether it is shut out.
+    """
+    stopping, cut_off = threading.Event(), threading.Event()
+    thread = threading.Thread(target=_keep, args=(home, stopping, cut_off), name="renewal", daemon=True)
     thread.start()
     try:
-        yield
+        yield cut_off.set
     finally:
         stopping.set()
+        cut_off.set()
         thread.join(1.0)  # a request under way ends by itself
 
 
-def _keep(home: Path, stopping: threading.Event) -> None:
-    said = ""
-    seconds = 0.0
-    while not stopping.wait(seconds):
+def _keep(home: Path, stopping: threading.Event, cut_off: threading.Event) -> None:
+    said, seconds = "", 0.0
+    while True:
+        was_cut_off = cut_off.wait(seconds)
+        if stopping.is_set():
+            return
+        cut_off.clear()
         try:
             member = member_of(home)
             if member is None:
                 return
             seconds = pause(member.since, member.until)
+            if was_cut_off:
+                ask_whether_a_member(home)
             if renew(home) is not None:
                 log.info("the certificate was renewed")
             said = ""
@@ -69,8 +84,5 @@ def _keep(home: Path, stopping: threading.Event) -> None:
             seconds = max(seconds, LEAST_PAUSE)
             if str(error) != said:  # once, however often it is tried
                 said = str(error)
-                log.log(
-                    logging.ERROR if isinstance(error, RefusedError) else logging.WARNING,
-                    "the certificate is not renewed: %s",
-                    said,
-                )
+                level = logging.ERROR if isinstance(error, RefusedError) else logging.WARNING
+                log.log(level, "the membership is not sure: %s", said)

@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +120,8 @@ class Executor:
         doing: dict[str, object] = {"since": datetime.now(UTC).isoformat(timespec="seconds")}
         if message is not None:
             doing |= _named(message)
-        replace_file(self._places.work, json.dumps(doing))
+        with suppress(OSError):  # a disk that is full; what cannot be answered for it says so itself
+            replace_file(self._places.work, json.dumps(doing))
 
 
 def _named(message: Message) -> dict[str, object]:

@@ -35,6 +35,7 @@ from flwr.supercore.interceptors import (
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
+from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode import node_auth_http_interceptor
@@ -49,6 +50,7 @@ COMPLETED = "completed"
 # An object that is on its way is asked for again after so many seconds; Flower's own first pause is 1 s.
 SOON, LATER = 0.02, 1.0
 CLOCK_TOLERANCE = 2.0  # seconds by which clocks may differ and nothing is done
+RECEIVING = ("pull_object", "confirm")
 CALLS = ("receive", "send", "get_run", "get_fab", "pull_object", "push_object", "confirm")
 INPUT_SECONDS = 60.0  # within which the message that belongs to a task is there
 Failure = httpx.HTTPError
@@ -192,10 +194,19 @@ def run_supernode(
 
 
 def _watched(fault: Callable[[str], None], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The same call; `fault` hears of it once it is over, of asking in vain it does not."""
+    """The same call; `fault` hears of it once it is over, of asking in vain it does not.
+
+    Where a run ends while its message is being received, Flower keeps half the message and its task, and
+    waits minutes for an answer that cannot come. Said as a failure of receiving, it takes both back at once.
+    """
 
     def calls(*arguments: Any) -> Any:
-        result = call(*arguments)
+        try:
+            result = call(*arguments)
+        except RunNotRunningException as error:
+            if name in RECEIVING:
+                raise RuntimeError("its run is over") from error
+            raise
         if name != "receive" or result is not None:
             fault(f"node after {name}")
         return result

@@ -87,8 +87,10 @@ class Supervisor:
             lambda: [sys.executable, *executor, me, str(self.places.folder), str(home), *given],
         )
         self._stopping = threading.Event()
+        self._cut_off: Callable[[], None] = lambda: None  # called when the SuperNode ended
         self._since = _now()
         self._said: dict[str, object] = {}
+        self._trouble = ""
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002 - a signal handler
         """Let `run` end."""
@@ -114,14 +116,26 @@ class Supervisor:
             stack.callback(self._end, health)
             log.info("node of %s: coordinator %s, probes %s", whose, self._link.coordinator, health.address)
             started(health)
-            stack.enter_context(renewing(self._home))
+            self._cut_off = stack.enter_context(renewing(self._home))
             while not self._stopping.wait(LOOK_EVERY):
-                self._look(health)
+                self._look_well(health)
+
+    def _look_well(self, health: Health) -> None:
+        """A disk that is full ends nothing: the next look may be better."""
+        trouble = ""
+        try:
+            self._look(health)
+        except OSError as error:
+            trouble = f"{self.places.folder}: {error.strerror}: make room"
+        if trouble and trouble != self._trouble:
+            log.error("%s", trouble)
+        self._trouble = trouble
 
     def _look(self, health: Health) -> None:
         """Start what has to run; note what the node is doing."""
         if self._supernode.ended():
             self._new_address()
+            self._cut_off()
         if self._executor.ended():
             # It may have held a message, which its SuperNode would wait for a minute for.
             self._supernode.kill()

@@ -89,7 +89,13 @@ def _follow_lines(home: CoordinatorHome, digest: str | None, *, json: bool) -> b
         for each in chosen:
             where = _standing(home, each)
             # That one waits a second longer is no news; whom it waits for is.
-            news = (each.state, each.wanted, each.why, where.round, [wait.hospitals for wait in where.waiting])
+            news = (
+                each.state,
+                each.wanted,
+                each.why,
+                where.round,
+                [wait.hospitals for wait in where.waiting],
+            )
             if said.get(each.digest) != news:
                 said[each.digest] = news
                 line = coder.dumps(_seen(home, each), ensure_ascii=False) if json else _line(each, where)

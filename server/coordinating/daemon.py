@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from types import FrameType
 
 from ground.child import Child
-from ground.errors import FederationError, UsageError
+from ground.errors import FederationError, StateError, UsageError
 from ground.files import locked
 from ground.network import LOOPBACK, reached_at
 from server import backup
@@ -35,6 +35,7 @@ from server.registry.studies import Launched
 log = logging.getLogger("coordinator")
 LOOK_EVERY = 0.2  # seconds between two looks at the processes
 ADMIT_EVERY, RENEW_EVERY = 1.0, 60.0
+FRESH = 30.0  # seconds since the SuperLink answered, after which it counts as away
 PATIENCE = 30.0  # seconds for a study's process to come to the end of what it is in
 # So many starts in a row that brought a study no further, and a person is asked for.
 IN_VAIN = 8
@@ -53,9 +54,10 @@ class Coordinator:
         self._marks: dict[str, str] = {}
         self._in_vain = Counter[str]()
         self._stopping = threading.Event()
-        self._admitted = 0.0
+        self._admitted = -FRESH
         self._said: Status | None = None
         self._since = time.time()
+        self._trouble = ""
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002 - a signal handler
         """Let `run` end."""
@@ -93,7 +95,7 @@ class Coordinator:
             log.info("coordinator %s: nodes %s, door %s", self._home.name, *self._addresses())
             started(health.address)
             while not self._stopping.wait(LOOK_EVERY):
-                self._look(health.address)
+                self._look_well(health.address)
                 health.say(serving=self._serving and door.open)
 
     def _check_names(self) -> None:
@@ -108,7 +110,7 @@ class Coordinator:
     @property
     def _serving(self) -> bool:
         """Whether the SuperLink answered lately."""
-        return time.monotonic() - self._admitted < 10 * ADMIT_EVERY and self._link.pid is not None
+        return time.monotonic() - self._admitted < FRESH and self._link.pid is not None
 
     def _admit(self) -> None:
         """Let in who is a member, and nobody else."""
@@ -122,10 +124,21 @@ class Coordinator:
             raise FederationError(f"SuperLink did not take a change: {type(error).__name__}") from error
         self._admitted = time.monotonic()
 
+    def _look_well(self, health: str) -> None:
+        """A disk that is full, or a registry that is busy, ends nothing: the next look may be better."""
+        trouble = ""
+        try:
+            self._look(health)
+        except (OSError, StateError) as error:
+            trouble = str(error)
+        if trouble and trouble != self._trouble:
+            log.error("%s", trouble)
+        self._trouble = trouble
+
     def _look(self, health: str) -> None:
         """Start what has to run, end what has to stop."""
         if self._link.ended():
-            self._admitted = 0.0
+            self._admitted = -FRESH
         self._link.begin()
         for each in self._home.registry.studies.all():
             self._look_after(each)

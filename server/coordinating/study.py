@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ground.errors import FederationError, LaennecError
+from ground.files import replace_file
 from ground.orphan import die_with
 
 if TYPE_CHECKING:
@@ -116,9 +117,10 @@ def carry_out(home: CoordinatorHome, launched: Launched, places: Places) -> Prog
         stack.enter_context(recording(places.folder, study))
         link = link_of(home)
         _end_former_run(places, link)
-        number = link.launch({"study.toml": study.to_toml().encode()})
-        places.run.write_text(str(number), encoding="utf-8")
+        link.launch({"study.toml": study.to_toml().encode()})
         nodes = stack.enter_context(link.grid(launched.hospitals))
+        # Which of the runs that wait a process is given is the SuperLink's choice; they are all alike.
+        replace_file(places.run, str(nodes.run.run_id))
         grid = MembersGrid(nodes, lambda: {each.name for each in home.registry.hospitals.members()})
         return drive(grid, study, terms, places.state)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flwr.app import Array as FlowerArray
@@ -85,7 +85,7 @@ class Arriving:
         return content
 
     def _look(self, tree: ObjectTree, fetch: Fetch) -> None:
-        """Raises ObjectUnavailableError where a piece is missing; what is known to be there is not fetched."""
+        """Raises ObjectUnavailableError where a piece is missing; what is known to be here is passed."""
         for child in tree.children:
             self._look(child, fetch)
         if tree.object_id not in self.known:
@@ -118,7 +118,7 @@ class Arriving:
         if kind == ArrayRecord.__qualname__:  # Flower's own way copies every array
             record = ArrayRecord()
             for name, array in json.loads(get_object_body(content, ArrayRecord)).items():
-                record[name] = made[array]
+                record[name] = cast(FlowerArray, made[array])
             made[tree.object_id] = record
 
     def _array(self, content: bytes, fetch: Fetch) -> FlowerArray:

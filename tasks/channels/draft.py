@@ -1,4 +1,4 @@
-"""A first schema.toml from the tables in a folder, for a person to correct: units above all are not in them."""
+"""A first schema.toml from the tables in a folder, for a person to correct: units are not in them."""
 
 from __future__ import annotations
 
@@ -74,14 +74,17 @@ def _patient(tables: dict[str, Cells]) -> str:
                 return column
     if len(tables) > 1:
         raise DataError(
-            f"no column names the patient in every table: call it {PATIENT[0]} in each, or write schema.toml by hand"
+            f"no column names the patient in every table: call it {PATIENT[0]} in each, "
+            "or write schema.toml by hand"
         )
     return ""
 
 
 def _name(column: str, between: str = "_") -> str:
     """As a key of the schema may be spelt."""
-    return between.join("".join(c if c.isascii() and c.isalnum() else " " for c in column).split()) or "column"
+    return (
+        between.join("".join(c if c.isascii() and c.isalnum() else " " for c in column).split()) or "column"
+    )
 
 
 def _named(column: str, found: dict[str, object]) -> dict[str, object]:

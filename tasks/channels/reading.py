@@ -1,8 +1,8 @@
 """One hospital's tables by patient, in the study's units; whoever has an impossible value is set aside.
 
-A wrong table stops the reading with one line. A wrong cell sets its patient aside and the others go on: a unit
-that cannot be converted, a value outside its range, a text that is no number or no known code, a patient who
-stands twice in a table. No message repeats a value or a patient's name.
+A wrong table stops the reading with one line. A wrong cell sets its patient aside and the others go on: a
+unit that cannot be converted, a value outside its range, a text that is no number or no known code, a patient
+who stands twice in a table. No message repeats a value or a patient's name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from ground.errors import DataError
-from tasks.channels.joint import Joint, Variable
+from tasks.channels.joint import Floats, Joint, Variable
 from tasks.channels.patients import ChannelPatients, Quarantined
 from tasks.channels.schema import FILE, Channel, Column, Schema, load
 from tasks.channels.tables import Cells, read_cells
@@ -42,54 +42,58 @@ def read_folder(folder: Path, joint: Joint) -> ChannelPatients:
 def read_patients(schema: Schema, tables: Mapping[str, Cells], joint: Joint, where: Path) -> ChannelPatients:
     """The same from tables in memory; `where` is named in errors."""
     check(schema, joint, where)
-    lines = {name: _lines(name, cells, schema, where) for name, cells in tables.items()}
-    patients = list(dict.fromkeys(patient for each in lines.values() for patient in each.place))
-    wrong: dict[str, Quarantined] = {}
-    for each in lines.values():
-        wrong |= each.twice
-    columns = []
-    for channel, variable in joint.variables:
-        column = _column(schema, channel, variable.name)
-        if column is None:
-            columns.append(np.full(len(patients), math.nan))
-            continue
-        table = schema.channels[channel].table
-        values = _values(table, tables[table], lines[table], variable, column, patients, wrong)
-        columns.append(variable.standard(values))
-    targets = np.full(len(patients), math.nan)
-    if schema.target is not None and joint.target:
-        column, table = schema.target.columns[joint.target], schema.target.table
-        outcome = Variable(joint.target, "bernoulli")
-        targets = _values(table, tables[table], lines[table], outcome, column, patients, wrong)
-    held_out: npt.NDArray[np.bool_] | None = None
-    if schema.held_out is not None:
-        outcome, column = Variable(HELD_OUT, "bernoulli"), _only(schema.held_out, where)
-        table = schema.held_out.table
-        held_out = _values(table, tables[table], lines[table], outcome, column, patients, wrong) == 1
-    inputs = np.stack(columns, axis=1)
-    kept = np.asarray([each not in wrong for each in patients]) & ~np.isnan(inputs).all(axis=1)
-    aside = Counter(f"{each.table}, column {each.column}: {each.reason}" for each in wrong.values())
-    empty = sum(
-        1 for row, each in zip(inputs, patients, strict=True) if np.isnan(row).all() and each not in wrong
-    )
-    if empty:
-        aside["nothing that the study asks for was measured"] = empty
+    book = _Book(schema, tables, where)
+    inputs = np.stack([book.standard(channel, variable) for channel, variable in joint.variables], axis=1)
+    targets = book.column(schema.target, joint.target)
+    held_out = None if schema.held_out is None else book.column(schema.held_out, HELD_OUT) == 1
+    fine, measured = book.fine(), ~np.isnan(inputs).all(axis=1)
+    kept = fine & measured
+    aside = Counter(f"{each.table}, column {each.column}: {each.reason}" for each in book.wrong.values())
+    if (fine & ~measured).any():
+        aside["nothing that the study asks for was measured"] = int((fine & ~measured).sum())
     if not kept.any():
         raise DataError(f"{where}: no patient is left to learn from: see `laennec schema {where.parent}`")
     return ChannelPatients(
         torch.from_numpy(inputs[kept]).float(),
         torch.from_numpy(targets[kept]).float(),
         dict(aside),
-        tuple(sorted(wrong.values(), key=lambda each: (each.table, each.line))),
+        tuple(sorted(book.wrong.values(), key=lambda each: (each.table, each.line))),
         None if held_out is None else torch.from_numpy(held_out[kept]),
     )
 
 
-def _only(channel: Channel, where: Path) -> Column:
-    """The column of a table that has one; raises DataError."""
-    if HELD_OUT not in channel.columns:
-        raise DataError(f"{where}: [held-out] wants one column, called {HELD_OUT}: add it, or leave it out")
-    return channel.columns[HELD_OUT]
+class _Book:
+    """All tables of a hospital by patient, and who is set aside while they are read."""
+
+    def __init__(self, schema: Schema, tables: Mapping[str, Cells], where: Path) -> None:
+        self._schema, self._tables, self._where = schema, tables, where
+        self._lines = {name: _lines(name, cells, schema, where) for name, cells in tables.items()}
+        self.wrong = {name: each for lines in self._lines.values() for name, each in lines.twice.items()}
+        every = (patient for each in self._lines.values() for patient in each.place)
+        self.patients = list(dict.fromkeys(every))
+
+    def standard(self, channel: str, variable: Variable) -> Floats:
+        """A variable of the study, as a model reads it; NaN where this hospital lacks it."""
+        found = self._schema.channels.get(channel)
+        if found is None or variable.name not in found.columns:
+            return np.full(len(self.patients), math.nan)
+        return variable.standard(self._read(found.table, variable, found.columns[variable.name]))
+
+    def column(self, channel: Channel | None, name: str) -> Floats:
+        """A column of 0 and 1 that no model reads; NaN where there is none. Raises DataError."""
+        if channel is None or not name:
+            return np.full(len(self.patients), math.nan)
+        if name not in channel.columns:
+            raise DataError(f"{self._where}: [{name}] wants one column of that name: add it, or leave it out")
+        return self._read(channel.table, Variable(name, "bernoulli"), channel.columns[name])
+
+    def fine(self) -> npt.NDArray[np.bool_]:
+        """Who is not set aside, shape (patient,)."""
+        return np.asarray([patient not in self.wrong for patient in self.patients])
+
+    def _read(self, table: str, variable: Variable, column: Column) -> Floats:
+        lines = self._lines[table]
+        return _values(table, self._tables[table], lines, variable, column, self.patients, self.wrong)
 
 
 def check(schema: Schema, joint: Joint, where: Path) -> None:
@@ -155,7 +159,7 @@ def _values(
     column: Column,
     patients: list[str],
     wrong: dict[str, Quarantined],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+) -> Floats:
     """The variable of each patient, NaN where missing or wrong; whoever has a wrong one is noted."""
     own = column.from_ or variable.name
     for needed in (own, column.unit_from):
@@ -220,11 +224,6 @@ def _number(code: str | int | float) -> float:
 
 def _in(unit: str) -> str:
     return f" {unit}" if unit else ""
-
-
-def _column(schema: Schema, channel: str, name: str) -> Column | None:
-    found: Channel | None = schema.channels.get(channel)
-    return None if found is None else found.columns.get(name)
 
 
 def _tables(schema: Schema) -> list[str]:

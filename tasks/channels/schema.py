@@ -42,7 +42,7 @@ class Column(Table):
     unit_from: str = ""
     low: float = float("-inf")
     high: float = float("inf")
-    codes: dict[str, Code] = {}
+    codes: dict[str, Code] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _can_hold(self) -> Self:

@@ -12,7 +12,7 @@ KINDS = (".csv", ".tsv", ".parquet")
 
 
 def read_cells(path: Path) -> Cells:
-    """Column name -> the text of each line, "" where it is missing; raises DataError, which quotes no cell."""
+    """Column name -> the text of each line, "" where it is missing; DataError quotes no cell."""
     import polars
 
     if not path.is_file():

@@ -2,9 +2,9 @@
 
 333 people with 131 columns, as `modeldata` publishes them (`ad_data`): age and sex, APOE genotype, tau, p-tau
 and Aβ42, 124 proteins; 91 impaired. 32 controls are set aside as a public reference sample: what a study's
-centres and scales come from, as a laboratory's normal range comes from healthy volunteers. 100 people, 30 of them
-impaired, are held out once and for all: settings were chosen without them. All but the reference sample are dealt
-to four hospitals of different case mix; three of them lack a channel, so that no two have the same.
+centres and scales come from, as a laboratory's normal range comes from healthy volunteers. 100 people, 30 of
+them impaired, are held out once and for all: settings were chosen without them. All but the reference sample
+are dealt to four hospitals of different case mix; three of them lack a channel, so that no two have the same.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read(path: Path, joint: Joint) -> ChannelPatients:
 
 
 def divide(file: Path, seed: int = 0) -> Division:
-    """The reference sample and the held-out, the same for every seed, and who is where, dealt by that seed."""
+    """The reference sample and the held-out, the same for every seed; who is where, dealt by that seed."""
     labels, fixed = np.asarray(cells(file)["Class"]), np.random.default_rng(2011)
     controls = fixed.permutation(np.flatnonzero(labels == "Control"))
     impaired = fixed.permutation(np.flatnonzero(labels == "Impaired"))

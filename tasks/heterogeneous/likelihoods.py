@@ -93,7 +93,7 @@ def _one(value: Tensor, predicted: Tensor, log_variance: Tensor, variable: Varia
 
 
 def expected(predicted: Floats, variables: tuple[Variable, ...]) -> Floats:
-    """The mean of what the likelihood says of each feature, shape (..., feature); of a category its shares."""
+    """The mean that the likelihood says of each feature, shape (..., feature); of a category its shares."""
     parts, start = [], 0
     for variable in variables:
         here = predicted[..., start : start + variable.width]

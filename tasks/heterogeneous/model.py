@@ -8,9 +8,9 @@ evidence is the mean over the channels that a patient has of
     E_q(z|x_c)[ Σ_d ln p(x_d|z) ] − KL( q(z|x_c) ‖ p(z) ),
 
 with the sum over all channels d that she has: every channel is decoded from every other one's code. α, one a
-dimension, is common to all channels; with the log-uniform prior p(|z|) ∝ 1/|z| it is variational dropout, whose
-divergence Molchanov, Ashukha and Vetrov (ICML 2017, equation 14) approximate. A dimension whose dropout rate
-α/(1+α) nears one carries nothing and is dropped.
+dimension, is common to all channels; with the log-uniform prior p(|z|) ∝ 1/|z| it is variational dropout,
+whose divergence Molchanov, Ashukha and Vetrov (ICML 2017, equation 14) approximate. A dimension whose dropout
+rate α/(1+α) nears one carries nothing and is dropped.
 
 Added to the paper: a joint code, the mean of the channels' codes weighted by how much each is trusted in each
 dimension, with a prior of weight 1 (a product of experts; Wu and Goodman, NeurIPS 2018). While learning it is
@@ -37,7 +37,7 @@ LOG_ALPHAS = (-8.0, 8.0)
 
 
 class Constants(nn.Module):
-    """So many learned numbers, the same for every patient, in a layer whose gradients per patient are known."""
+    """So many learned numbers, alike for every patient, in a layer whose gradients per patient are known."""
 
     def __init__(self, count: int, first: float) -> None:
         super().__init__()

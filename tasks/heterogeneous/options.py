@@ -34,7 +34,7 @@ class VariableOptions(Table):
     high: float = float("inf")
     centre: float = 0.0
     scale: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1.0
-    levels: list[str] = []
+    levels: list[str] = Field(default_factory=list)
     log: bool = False
 
     @model_validator(mode="after")
@@ -54,8 +54,9 @@ class Options(Table):
         dimensions: of the latent space, before sparsity drops some.
         target: what is predicted; "" where nothing is.
         target_weight: of the prediction's cross-entropy beside the evidence bound, both per patient.
-        shrinkage: strength of an L2 penalty on the weights of encoders and read-out, beside the loss per patient.
-        joint: share of the evidence bound that the joint code has; the rest is the paper's, of each channel's.
+        shrinkage: of an L2 penalty on the weights of encoders and read-out, beside the loss per
+            patient, in studies without privacy.
+        joint: share of the evidence bound that the joint code has; the rest is the paper's.
 
     """
 

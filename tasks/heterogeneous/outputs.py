@@ -1,4 +1,4 @@
-"""What a trained model says: the latent space, a missing channel with its uncertainty, what weighs how much."""
+"""What a trained model says: latent space, a missing channel with its uncertainty, importance."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Weight:
 
 
 def latent(model: MultiChannel, inputs: Tensor, channels: Sequence[str] | None = None) -> Floats:
-    """The joint code of each patient, shape (patient, dimension), from these channels of hers, or from all."""
+    """The joint code of each patient, shape (patient, dimension), from these channels or all."""
     with torch.no_grad():
         codes, has = model.encode(inputs)
         if channels is not None:

@@ -127,7 +127,7 @@ def _task(joint: Joint, model: Callable[[], MultiChannel], weight: float, shrink
     return Task(
         name="heterogeneous",
         version=1,
-        summary="many channels, some missing at each hospital: one latent space, and a diagnosis read out of it",
+        summary="many channels, some missing at each hospital: one latent space, a diagnosis read out of it",
         schema=_schema(joint),
         headline="auc" if joint.target else "evidence",
         model=model,

@@ -1,8 +1,8 @@
 """Data whose truth is known: three channels of four variables drawn from a sparse linear latent model.
 
-x_c = W_c z + ε_c with z ~ N(0, I) of the true dimensions, rows of W_c orthonormal directions, and noise of the
-deviation that gives the signal-to-noise ratio asked for, as in section 4.1 of Antelmi et al. 2019. The task's
-own channels where a study names none.
+x_c = W_c z + ε_c with z ~ N(0, I) of the true dimensions, rows of W_c orthonormal directions, and noise of
+the deviation that gives the signal-to-noise ratio asked for, as in section 4.1 of Antelmi et al. 2019. The
+task's own channels where a study names none.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Learning a model of blocks of which not every hospital can train each: missing channels first-class.
 
-A block is a set of parameters that some patients train and others cannot: the encoder and decoder of a channel
-are trained by those who have that channel. What a hospital sends of a block is weighted by its patients who
-trained it, and these weights stand in the same vector, one a block, so that the sum, masked or not, gives each
-block's mean over those who really trained it. Of a block that nobody at a hospital can train it sends zeros
-of weight zero.
+A block is a set of parameters that some patients train and others cannot: the encoder and decoder of a
+channel are trained by those who have that channel. What a hospital sends of a block is weighted by its
+patients who trained it, and these weights stand in the same vector, one a block, so that the sum, masked or
+not, gives each block's mean over those who really trained it. Of a block that nobody at a hospital can train
+it sends zeros of weight zero.
 
 In a private study each patient's clipped vector holds her gradient and the indicator of the blocks that she
 trains, together of norm C: one noisy sum of both, accounted as one release. The coordinator takes one step
@@ -57,7 +57,8 @@ class Blocks:
         names: of the blocks.
         of: the block of each trainable parameter's value, shape (parameter,).
         trains: (inputs, targets) -> which blocks each patient trains, shape (patient, block), 0 or 1.
-        shrinks: strength of the L2 penalty on each value, shape (parameter,); 0 where there is none.
+        shrinks: strength of the L2 penalty on each value, shape (parameter,); 0 where there is none. Of
+            studies without privacy alone: beside clipped gradients it would outweigh them.
 
     """
 
@@ -168,8 +169,7 @@ class BlockSum(GradientLearner):
         patients = self._patients(state, plan, seen)
         step = np.zeros(moved.shape)
         divisor = plan.sampling_rate * patients[self.blocks.of[moved]]
-        shrunk = (self.blocks.shrinks * state.model)[moved]  # of no patient: post-processing, at no cost
-        step[moved] = -self.study.learning_rate * (total.vector[:-count] / divisor + shrunk)
+        step[moved] = -self.study.learning_rate * total.vector[:-count] / divisor
         state = state.with_slots(**{BLOCKS: seen})
         return self.strategy.update(state, step, self.study.training)
 
@@ -181,8 +181,8 @@ class BlockSum(GradientLearner):
         """How many train each block: the mean of what was counted, drawn towards all where noise is large.
 
         `seen` is (rounds, the sum of their noisy counts). Before anything is counted a block's number is that
-        of all, N ± N/2, and a round's count has a known deviation. It is taken to be at least N/10: divided by
-        less, a block's noise would be a step of its own.
+        of all, N ± N/2, and a round's count has a known deviation. It is taken to be at least N/10: divided
+        by less, a block's noise would be a step of its own.
         """
         everybody = max(1.0, float(state.slots["patients"][0]))
         rounds, counted = seen[0], seen[1:] / plan.sampling_rate

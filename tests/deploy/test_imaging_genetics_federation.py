@@ -54,6 +54,7 @@ def test_a_federation_finds_what_one_hospital_with_all_patients_would(hospitals:
     )
 
 
+@pytest.mark.slow
 def test_masked_sums_give_bit_for_bit_the_weights_of_the_same_sums_in_the_clear(
     hospitals: list[Settings], tmp_path: Path
 ) -> None:

@@ -163,7 +163,9 @@ def warm() -> None:
 
 
 @contextmanager
-def running(node: Any, link: Any, ahead: float = 0.0) -> Iterator[Any]:
+def running(
+    node: Any, link: Any, ahead: float = 0.0, executor: Callable[..., None] = be_executor
+) -> Iterator[Any]:
     """The supervisor of a `deploy.engines.flower.Node`, in a thread; its processes can be ordered to die."""
     from client.node.supervisor import Link, Supervisor
 
@@ -181,7 +183,7 @@ def running(node: Any, link: Any, ahead: float = 0.0) -> Iterator[Any]:
         "supernode", be_supernode, lambda: (str(places.folder), supervisor._arguments(), order, ahead)
     )
     supervisor._executor = Forked(
-        "executor", be_executor, lambda: (str(places.folder), str(node.home), str(node.file), order, ahead)
+        "executor", executor, lambda: (str(places.folder), str(node.home), str(node.file), order, ahead)
     )
     thread = threading.Thread(target=supervisor.run)
     thread.start()

@@ -30,7 +30,7 @@ from tasks.study import Study, Training
 
 pytestmark = pytest.mark.slow
 NAMES = ("cleveland", "hungary", "long-beach", "switzerland")  # three go on without the fourth
-STUDY = Study(name="revoked", task="heart-disease", rounds=6, training=Training(learning_rate=2.0))
+STUDY = Study(name="revoked", task="heart-disease", rounds=4, training=Training(learning_rate=2.0))
 REVOKED_AFTER = 2  # rounds
 
 

@@ -162,7 +162,7 @@ def test_who_trains_a_block_is_learned_from_the_noisy_sums() -> None:
     plan = learner.study.plan()
     assert plan is not None
     state = learner.begin().with_slots(patients=np.asarray([1000.0]))
-    names, of = blocks_of(learner)
+    names, _ = blocks_of(learner)
     truth_of = np.asarray([1000.0, 600.0, 1000.0, 300.0, 1000.0])
     mark = INDICATOR * plan.clip / np.sqrt(len(names))
     draws, seen = np.random.default_rng(1), state.slots["blocks"]

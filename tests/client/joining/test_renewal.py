@@ -220,7 +220,7 @@ def test_the_node_says_once_why_it_cannot_renew_and_goes_on(
     monkeypatch.setattr(renewal, "LEAST_PAUSE", 0.01)
     with caplog.at_level(logging.WARNING, logger="node"), renewing(home):
         wait_for(lambda: len(tried) > 3)
-    assert caplog.text.count("the certificate is not renewed: the coordinator cannot be reached") == 1
+    assert caplog.text.count("the membership is not sure: the coordinator cannot be reached") == 1
 
 
 def test_a_hospital_in_no_federation_has_nothing_to_renew(door: Front, name: str) -> None:
@@ -247,3 +247,15 @@ def test_the_doctor_says_where_the_membership_stands(door: Front, name: str) -> 
         assert not found.good
         assert found.todo
         assert said in found.text
+
+
+def test_a_node_that_was_shut_out_says_why(door: Front, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    home = door.member(name).path
+    with caplog.at_level(logging.WARNING, logger="node"), renewing(home) as cut_off:
+        time.sleep(0.3)
+        cut_off()  # as the supervisor does when the SuperNode ended
+        time.sleep(0.3)
+        assert caplog.text == ""
+        door.home.registry.hospitals.revoke(name)
+        cut_off()
+        wait_for(lambda: "was revoked or replaced" in caplog.text)

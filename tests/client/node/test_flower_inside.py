@@ -52,3 +52,21 @@ def test_a_task_is_completed_by_the_word_that_flower_knows() -> None:
     from flwr.common.constant import SubStatus
 
     assert SubStatus.COMPLETED == flower.COMPLETED
+
+
+def test_a_run_that_ends_while_its_message_is_received_is_a_failure_of_receiving() -> None:
+    """Flower catches `Exception` there and takes message and task back; of the other it keeps both."""
+    from flwr.supercore.run import RunNotRunningException
+
+    assert not issubclass(RunNotRunningException, Exception)
+    source = inspect.getsource(start_client_internal._pull_and_store_message)
+    assert source.index("except Exception as err") < source.index("state.finish_task(")
+    assert source.index("state.finish_task(") < source.index("except RunNotRunningException")
+
+    def over(*_: object) -> None:
+        raise RunNotRunningException
+
+    for name in flower.CALLS:
+        expected = RuntimeError if name in ("pull_object", "confirm") else RunNotRunningException
+        with pytest.raises(expected):
+            flower._watched(lambda _: None, name, over)()

@@ -13,7 +13,7 @@ from tasks.channels.patients import ChannelPatients
 from tasks.channels.reading import read_folder
 from tasks.channels.units import factor
 
-SECRET = "8765.4321"
+SECRET = "8765.4321"  # noqa: S105  a patient's value
 SCHEMA = """
 patient = "id"
 [channels.csf]
@@ -157,7 +157,10 @@ def test_nothing_of_the_study_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_hospital_may_say_whom_it_tests_on(tmp_path: Path) -> None:
-    said = SCHEMA + '\n[held-out]\ntable = "genes.csv"\ncolumns.held-out = { from = "male", kind = "bernoulli" }\n'
+    said = (
+        SCHEMA
+        + '\n[held-out]\ntable = "genes.csv"\ncolumns.held-out = { from = "male", kind = "bernoulli" }\n'
+    )
     read = read_folder(folder(tmp_path, schema=said), JOINT)
     assert read.held_out is not None
     assert read.held_out.tolist() == [True, False, False, True]

@@ -96,7 +96,7 @@ def test_the_bound_is_the_papers_where_the_joint_code_has_no_share() -> None:
 
 
 def test_the_divergence_is_that_of_the_log_uniform_prior() -> None:
-    """By quadrature: KL = E[ln|1 + √α ε|] − ½ ln α − E[ln|ε|], which is 0 at α = ∞ (Molchanov et al. 2017)."""
+    """By quadrature: KL = E[ln|1 + √α ε|] − ½ ln α − E[ln|ε|], 0 at α = ∞ (Molchanov et al. 2017)."""
     nodes = np.linspace(-8.0, 8.0, 400_001) + 1e-5  # the logarithm's pole lies between two of them
     weights = np.exp(-0.5 * nodes**2) / np.exp(-0.5 * nodes**2).sum()
     without_signal = (weights * np.log(np.abs(nodes))).sum()
