@@ -1,6 +1,7 @@
 """Heterogeneous hospitals, measured: four real ones that lack different channels, and data of known truth.
 
     .venv/bin/python benchmarks/heterogeneous.py alzheimer [--seeds 10]   every seed deals the patients anew
+    .venv/bin/python benchmarks/heterogeneous.py settings [--private]     how they were chosen
     .venv/bin/python benchmarks/heterogeneous.py truth [--seeds 40]       dimensions recovered
     .venv/bin/python benchmarks/heterogeneous.py study > FILE             writes examples/alzheimer.toml
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,15 @@ from tasks.study import Study, load
 
 STUDY = Path("examples/alzheimer.toml")
 EPSILONS = (1.0, 3.0, 8.0)
+SETTINGS = (
+    {"dimensions": 8, "target-weight": 10, "shrinkage": 0},
+    {"dimensions": 8, "target-weight": 10, "shrinkage": 0.3},
+    {"dimensions": 8, "target-weight": 30, "shrinkage": 1},
+    {"dimensions": 4, "target-weight": 30, "shrinkage": 1},
+    {"dimensions": 8, "target-weight": 60, "shrinkage": 2},
+    {"dimensions": 12, "target-weight": 100, "shrinkage": 2},
+)
+PRIVATE_SETTINGS = tuple({"private-rate": each} for each in (0.2, 0.5, 1.5))
 Floats = npt.NDArray[np.float64]
 
 HEADER = """\
@@ -190,7 +200,7 @@ def alzheimer_table(data: Path, seeds: int, epsilons: Sequence[float]) -> None:
             deals.append(one_deal(study, file, seed, Path(folder), epsilons))
     print(f"impaired or control: AUC on 100 held-out people, mean ± sd over {seeds} deals of the others\n")
     for name in deals[0]:
-        if isinstance(deals[0][name], float):
+        if isinstance(deals[0][name], float) and name != "inside":
             print(f"  {name:32} {spread([deal[name] for deal in deals])}")
     values = {
         name: np.asarray([deal[name] for deal in deals]) for name in ("pooled complete", "federated", "own")
@@ -210,6 +220,52 @@ def alzheimer_table(data: Path, seeds: int, epsilons: Sequence[float]) -> None:
             total.setdefault((each.channel, each.variable), []).append(each.logit)
     for (channel, variable), logits in sorted(total.items(), key=lambda each: -abs(np.mean(each[1])))[:10]:
         print(f"  {channel + '.' + variable:44} {spread(logits)}")
+
+
+def settings_table(data: Path, private: bool) -> None:
+    """Settings by five-fold cross-validation among those who are not held out."""
+    study, file = load(STUDY), data / alzheimer.FILE
+    print("mean AUC over five folds of the 201 who are not held out\n")
+    for change in PRIVATE_SETTINGS if private else SETTINGS:
+        values: dict[str, list[float]] = {}
+        for division in alzheimer.folds(file, 0, 5):
+            with tempfile.TemporaryDirectory() as folder:
+                found = one_fold(changed(study, change), file, division, Path(folder), private)
+            for name, value in found.items():
+                values.setdefault(name, []).append(value)
+        said = ", ".join(f"{name} {np.mean(each):.3f}" for name, each in values.items())
+        print(f"  {', '.join(f'{name} {value:g}' for name, value in change.items()):58} {said}", flush=True)
+
+
+def changed(study: Study, change: Mapping[str, float]) -> Study:
+    """The study with other options, and with another rate of its private steps."""
+    values = study.model_dump(by_alias=True)
+    values["options"] |= {name: value for name, value in change.items() if name != "private-rate"}
+    if "private-rate" in change:
+        values["privacy"]["learning-rate"] = change["private-rate"]
+    return Study.model_validate(values)
+
+
+def one_fold(
+    study: Study, file: Path, division: alzheimer.Division, folder: Path, private: bool
+) -> dict[str, float]:
+    """AUC on the fold's people."""
+    for complete in (False, True):
+        alzheimer.write(file, folder / str(complete), division, complete=complete)
+    missing, everything = (
+        hospitals_in(study.task, folder / str(complete), None, secret_noise=False)
+        for complete in (False, True)
+    )
+    tested, labels = held_out(study, everything)
+    if private:
+        arms = {f"ε={each:g}": learn(study.with_epsilon(each), missing) for each in EPSILONS}
+        return {name: auc(model, tested, labels) for name, model in arms.items()}
+    free = study.without_privacy()
+    alone = [auc(learn(free, [each]), as_at(free, tested, each.name), labels) for each in missing]
+    together = {"pooled complete": learn(free, [pooled(everything)]), "federated": learn(free, missing)}
+    return {name: auc(model, tested, labels) for name, model in together.items()} | {
+        "own": float(np.mean(alone))
+    }
 
 
 def write_truth(folder: Path, seed: int, hospitals: int) -> None:
@@ -252,14 +308,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("alzheimer", "truth", "study"))
+    parser.add_argument("what", choices=("alzheimer", "settings", "truth", "study"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data/modeldata-alzheimer"))
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--no-epsilon", action="store_true", help="leave the private arms out")
+    parser.add_argument("--private", action="store_true", help="settings of the private steps")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what == "alzheimer":
         alzheimer_table(asked.data, asked.seeds or 10, () if asked.no_epsilon else EPSILONS)
+    elif asked.what == "settings":
+        settings_table(asked.data, asked.private)
     elif asked.what == "truth":
         truth_table(asked.seeds or 40)
     else:

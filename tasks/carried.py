@@ -8,15 +8,18 @@ the message is pickled for a worker; for the network a chunk at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 from flwr.app import Array as FlowerArray
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, RecordDict
 
 from ground.arrays import Array, Words
+from tasks.compressed import deflate, inflate
 
 RAW = "laennec.raw"
+DEFLATED = "laennec.deflated"  # `tasks.compressed`
 KINDS = ("<f4", "<f8", "<u4", "<u8")  # numbers in the clear, and masked words
 
 
@@ -52,13 +55,30 @@ def pack_arrays(arrays: Mapping[str, Array | Words]) -> ArrayRecord:
 
 
 def unpack_array(value: FlowerArray) -> Array:
-    """A read-only array of what was received; raises ValueError on anything but raw numbers of that shape."""
-    if value.stype != RAW or value.dtype not in KINDS:
-        raise ValueError("not an array of numbers")
+    """A read-only array of what was received; raises ValueError on anything but numbers of that shape."""
     if isinstance(value, CarriedArray):
         return value.value
-    array: Array = np.frombuffer(value.data, dtype=value.dtype).reshape(value.shape)
-    return array
+    if value.stype not in (RAW, DEFLATED) or value.dtype not in KINDS or min(value.shape, default=0) < 0:
+        raise ValueError("not an array of numbers")
+    if value.stype == DEFLATED:
+        array: Array = np.empty(prod(value.shape), dtype=value.dtype)
+        inflate([value.data], array)
+        array.flags.writeable = False
+    else:
+        array = np.frombuffer(value.data, dtype=value.dtype)
+    return array.reshape(value.shape)
+
+
+def deflated(content: RecordDict) -> RecordDict:
+    """The same with its arrays made smaller, those that become so: for a slow link, and the same numbers."""
+    smaller = RecordDict(dict(content))
+    for name, record in content.array_records.items():
+        packed = ArrayRecord()
+        for key, value in record.items():
+            data = deflate(value.value) if isinstance(value, CarriedArray) else None
+            packed[key] = value if data is None else FlowerArray(value.dtype, value.shape, DEFLATED, data)
+        smaller[name] = packed
+    return smaller
 
 
 def _plain(dtype: str, shape: tuple[int, ...], data: bytes) -> FlowerArray:

@@ -84,11 +84,14 @@ class Executor:
 
         from client.app import app
         from client.node.flower import finish, send
+        from tasks.carried import deflated
 
         self._tell(task.message)
         task.context.node_config = dict(self._config())
         try:
             reply = app(task.message, task.context)
+            if reply.has_content():
+                reply.content = deflated(reply.content)
         except Exception as error:  # a message that is none of ours
             log.exception("a message could not be answered")
             reply = Message(Error(CLIENT_APP_RAISED, type(error).__name__), reply_to=task.message)

@@ -38,7 +38,7 @@ from flwr.supercore.interceptors import (
 from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.supernode import node_auth_http_interceptor
+from flwr.supernode import fleet_http_connection, node_auth_http_interceptor
 from flwr.supernode import start_client_internal as inside
 from flwr.supernode.cli import flower_supernode
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -163,7 +163,8 @@ def run_supernode(
 ) -> None:
     """`flower-supernode` with these arguments, in this process; returns or exits as it does.
 
-    Four of its names are replaced: its pauses by `sleep`; how it pulls what is on its way, by shorter ones;
+    Five of its names are replaced: what it tries again, since it gives a connection up for good that breaks
+    in the middle of TLS's handshake; its pauses by `sleep`; how it pulls what is on its way, by shorter ones;
     the clock that it signs by, which has to agree with the coordinator's within 5 s; and its connection, by
     one that first signs off the node of number `before`, which a killed predecessor left signed on, and tells
     `connected` the new number and how many seconds this machine's clock is ahead. `fault` is called between
@@ -171,6 +172,7 @@ def run_supernode(
     """
     connect, pull = vars(inside)["http_request_response"], vars(inside)["pull_objects"]
     clock = vars(node_auth_http_interceptor)["now"]
+    invoker = vars(fleet_http_connection)["make_simple_http_retry_invoker"]
 
     @contextmanager
     def connection(
@@ -184,6 +186,7 @@ def run_supernode(
             connected(number, ahead)
             yield number, *map(partial(_watched, fault), CALLS, calls)
 
+    vars(fleet_http_connection).update(make_simple_http_retry_invoker=lambda: _for_ever(invoker()))
     vars(inside).update(
         time=types.SimpleNamespace(sleep=sleep),
         pull_objects=partial(pull, initial_backoff=SOON, backoff_cap=LATER),
@@ -191,6 +194,13 @@ def run_supernode(
     )
     sys.argv = ["flower-supernode", *arguments]
     flower_supernode()
+
+
+def _for_ever(invoker: Any) -> Any:
+    """The same, which gives up no connection: a certificate may be renewed, a cut link comes back."""
+    gives_up = invoker.should_giveup
+    invoker.should_giveup = lambda error: not isinstance(error, httpx.TransportError) and gives_up(error)
+    return invoker
 
 
 def _watched(fault: Callable[[str], None], name: str, call: Callable[..., Any]) -> Callable[..., Any]:

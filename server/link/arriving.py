@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, Message
 from flwr.app.message.arraychunk import ArrayChunk
@@ -31,7 +32,8 @@ from flwr.supercore.inflatable.inflatable_utils import (
 )
 
 from ground.errors import FederationError
-from tasks.carried import KINDS, RAW, CarriedArray
+from tasks.carried import DEFLATED, KINDS, RAW, CarriedArray
+from tasks.compressed import inflate
 
 PIECE = 5 * 2**20  # bytes, about, of which Flower makes a piece of an array
 # What is not numbers: texts, metrics, and what holds a message together.
@@ -126,7 +128,7 @@ class Arriving:
         _, names, _ = get_object_head_values_from_object_content(content)
         about: dict[str, Any] = json.loads(get_object_body(content, FlowerArray))
         shape, order = tuple(map(int, about["shape"])), list(map(int, about["arraychunk_ids"]))
-        if about["stype"] != RAW or about["dtype"] not in KINDS or min(shape, default=0) < 0:
+        if about["stype"] not in (RAW, DEFLATED) or about["dtype"] not in KINDS or min(shape, default=0) < 0:
             raise ValueError("not an array of numbers")
         kind = np.dtype(about["dtype"])
         size = prod(shape) * kind.itemsize
@@ -136,20 +138,26 @@ class Arriving:
                 "refused"
             )
         values = np.empty(prod(shape), dtype=kind)
-        room = values.view(np.uint8)
-        places: dict[str, slice] = {}
-        end = 0
-        for name in (names[index] for index in order):
-            if name in places:
-                piece: Any = room[places[name]]
-            else:
-                piece = np.frombuffer(get_object_body(self._get(name, fetch), ArrayChunk), dtype=np.uint8)
-            places[name] = slice(end, end + piece.size)
-            room[places[name]] = piece  # raises where there are more than the shape says
-            end += piece.size
-        if end != size:
-            raise ValueError("fewer numbers than the shape says")
+        pieces = self._pieces([names[index] for index in order], fetch)
+        if about["stype"] == DEFLATED:
+            inflate(pieces, values)
+        else:
+            _fill(values.view(np.uint8), pieces)
         return CarriedArray(values.reshape(shape))
+
+    def _pieces(self, names: list[str], fetch: Fetch) -> Iterator[bytes]:
+        """One after the other; one that comes several times is fetched once and again, and never held."""
+        for name in names:
+            yield get_object_body(self._get(name, fetch), ArrayChunk)
+
+
+def _fill(room: npt.NDArray[np.uint8], pieces: Iterable[bytes]) -> None:
+    end = 0
+    for piece in pieces:
+        room[end : end + len(piece)] = np.frombuffer(piece, dtype=np.uint8)  # raises where it does not fit
+        end += len(piece)
+    if end != room.size:
+        raise ValueError("fewer numbers than the shape says")
 
 
 def _leaves(tree: ObjectTree) -> int:

@@ -86,7 +86,35 @@ def divide(file: Path, seed: int = 0) -> Division:
     well = HELD_OUT - HELD_OUT_IMPAIRED
     tested = controls[:well], impaired[:HELD_OUT_IMPAIRED]
     learned = controls[well:], impaired[HELD_OUT_IMPAIRED:]
-    draws = np.random.default_rng([seed, 2011])
+    return _dealt(reference, tested, learned, np.random.default_rng([seed, 2011]))
+
+
+def folds(file: Path, seed: int, count: int) -> list[Division]:
+    """Cross-validation within those who are not held out: settings are chosen on these and on nobody else."""
+    division, labels = divide(file), np.asarray(cells(file)["Class"])
+    everybody = [line for each in division.hospitals.values() for line in each]
+    lines = np.sort(np.setdiff1d(everybody, list(division.held_out)))
+    draws = np.random.default_rng([seed, 2012])
+    parts = [draws.permutation(lines[labels[lines] == name]) for name in ("Control", "Impaired")]
+    found = []
+    for number in range(count):
+        tested = tuple(part[number::count] for part in parts)
+        learned = tuple(np.delete(part, np.s_[number::count]) for part in parts)
+        found.append(
+            _dealt(
+                np.asarray(division.reference),
+                (tested[0], tested[1]),
+                (learned[0], learned[1]),
+                np.random.default_rng([seed, number]),
+            )
+        )
+    return found
+
+
+def _dealt(
+    reference: Lines, tested: tuple[Lines, Lines], learned: tuple[Lines, Lines], draws: np.random.Generator
+) -> Division:
+    """Controls and impaired, those who are tested and those who are learned from, each dealt."""
     dealt: dict[str, list[int]] = {name: [] for name in LACKS}
     for some in (tested, learned):
         for name, lines in _deal(*some, draws).items():
@@ -109,9 +137,15 @@ def _deal(controls: Lines, impaired: Lines, draws: np.random.Generator) -> dict[
     return dealt
 
 
-def hospital(file: Path, name: str, seed: int = 0, *, complete: bool = False) -> tuple[str, dict[str, Cells]]:
-    """A hospital's schema.toml and its tables; `complete` with the channel that it lacks."""
-    everybody, division = cells(file), divide(file, seed)
+def hospital(
+    file: Path, name: str, division: Division | int = 0, *, complete: bool = False
+) -> tuple[str, dict[str, Cells]]:
+    """A hospital's schema.toml and its tables; `complete` with the channel that it lacks.
+
+    `division` is one, or the seed of one.
+    """
+    everybody = cells(file)
+    division = divide(file, division) if isinstance(division, int) else division
     lines = division.hospitals[name]
     lacks = "" if complete else LACKS[name]
     proteins = proteins_of(everybody)
@@ -129,11 +163,11 @@ def hospital(file: Path, name: str, seed: int = 0, *, complete: bool = False) ->
     return _schema(tables, proteins), tables
 
 
-def write(file: Path, out: Path, seed: int = 0, *, complete: bool = False) -> dict[str, Path]:
+def write(file: Path, out: Path, division: Division | int = 0, *, complete: bool = False) -> dict[str, Path]:
     """The four hospitals as folders of CSV with a schema.toml each, as a hospital would keep them."""
     folders = {}
     for name in LACKS:
-        schema, tables = hospital(file, name, seed, complete=complete)
+        schema, tables = hospital(file, name, division, complete=complete)
         folders[name] = out / name
         for table, columns in tables.items():
             text = io.StringIO(newline="")

@@ -44,7 +44,7 @@ def initial_vector(task: Task, seed: int) -> Array:
 
 def vector_of(model: nn.Module) -> Array:
     """The trainable parameters, flat, shape (parameter,), in the order of `parameters()`."""
-    return parameters_to_vector(trainable(model)).detach().numpy().astype(np.float32)
+    return parameters_to_vector(trainable(model)).detach().numpy().astype(np.float32, copy=False)
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:
@@ -142,7 +142,12 @@ def mean_gradient(task: Task, model: nn.Module, inputs: Tensor, targets: Tensor)
 
 
 def evaluate(task: Task, vector: Array, patients: Patients, chunk: int = 256) -> dict[str, float]:
-    """The task's metrics of these parameters over the patients, who are read `chunk` at a time."""
+    """The task's metrics of these parameters over the patients, who are read `chunk` at a time.
+
+    None of an empty vector: nothing was learned yet that could be evaluated.
+    """
+    if vector.size == 0:
+        return {}
     if task.per_patient is not None:
         return summed_up(task, rows_of(task, vector, patients))
     model = model_from(task, vector).eval()

@@ -177,8 +177,8 @@ class PartialLeastSquares:
         return {name: state.slots[name].reshape(-1) for name in sent if name in state.slots}
 
     def model_at_hospital(self, published: Mapping[str, Array], memory: Arrays) -> Array:  # noqa: ARG002
-        """The shared model; one that predicts nothing as long as there is none."""
-        return published.get("model", np.zeros(self.parameters, dtype=np.float32))
+        """The shared model; an empty vector as long as there is none."""
+        return published.get("model", np.zeros(0, dtype=np.float32))
 
     def contribute(self, visit: Visit) -> tuple[Contribution, dict[str, Array]]:
         """This hospital's part of the round's sum. Sensitive until noised."""

@@ -61,7 +61,7 @@ def test_a_study_is_launched_stopped_and_resumed_whether_the_coordinator_runs_or
     assert "No study was launched yet" in laennec("coordinator", "status").out
     said = laennec("coordinator", "launch", "study.toml", "--approval-days", "3")
     assert said.code == 0, said.err
-    assert "begins once brest, caen have approved it, for which it waits 3 days" in said.out
+    assert "begins once brest, caen have approved it, for which it waits 3 days" in " ".join(said.out.split())
     assert "The coordinator does not run: `laennec coordinator start`" in said.out
     again = laennec("coordinator", "launch", "study.toml")
     assert (again.code, "was launched before (waiting)" in again.err) == (2, True)

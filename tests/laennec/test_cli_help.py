@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import laennec as package
 from laennec.cli import app
 
-COMMANDS = ["demo", "run", "compare", "evaluate", "tasks", "patients", "audit"]
+COMMANDS = ["demo", "run", "compare", "evaluate", "tasks", "patients", "audit", "schema"]
 
 
 def plain(text: str) -> str:

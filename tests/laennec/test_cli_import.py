@@ -57,6 +57,23 @@ def test_a_folder_is_imported_a_patient_is_found_and_released_and_the_journal_kn
     assert aside.endswith("; now 1 in all")
 
 
+def test_all_who_are_held_for_one_reason_alone_are_released_together(tmp_path: Path, home: Path) -> None:
+    for patient in ("a", "b", "c"):
+        series(tmp_path / "in" / patient, patient, [0, 1, 3])  # a slice is missing
+    extra = image("c", 0, 0, SOPInstanceUID="1.2.3", BurnedInAnnotation="YES", SeriesInstanceUID="1.9")
+    save(tmp_path / "in" / "c", extra, "more.dcm")
+    called("import", tmp_path / "in", "--home", home)
+    held = json.loads(called("status", "--home", home, "--json"))["archive"]["quarantine"]
+    [words] = {each["reasons"][0].partition(": ")[2] for each in held if len(each["reasons"]) == 1}
+    done = json.loads(called("release", "--reason", words, "--home", home, "--by", "Dr. Roe", "--json"))
+    alone = {each["patient"] for each in held if len(each["reasons"]) == 1}
+    assert {each["patient"] for each in done["released"]} == alone
+    assert len(alone) == 2
+    for asked in (["--reason", words], [], ["P-A", "--reason", words]):
+        ran = CliRunner().invoke(app, ["hospital", "release", *asked, "--home", str(home)])
+        assert isinstance(ran.exception, UsageError)
+
+
 def test_nothing_found_is_said(tmp_path: Path, home: Path) -> None:
     series(tmp_path / "in", "Jane-Doe-77")
     called("import", tmp_path / "in", "--home", home)

@@ -81,7 +81,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                if self.weather.down:
+                if self.weather.down or self._closing.is_set():
                     raise ConnectionRefusedError
                 far = socket.create_connection(self._target, 10.0)
                 far.settimeout(None)
@@ -91,8 +91,18 @@ class Proxy:
                 continue
             with self._guard:
                 self._open |= {near, far}
-            self._start(self._pass, near, far)
-            self._start(self._pass, far, near)
+            self._start(self._serve, near, far)
+
+    def _serve(self, near: socket.socket, far: socket.socket) -> None:
+        """One connection, until both directions have ended."""
+        back = threading.Thread(target=self._pass, args=(far, near), daemon=True)
+        back.start()
+        self._pass(near, far)
+        back.join()
+        for each in (near, far):
+            each.close()
+        with self._guard:
+            self._open -= {near, far}
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
         """From one to the other, until either ends."""
@@ -109,8 +119,6 @@ class Proxy:
         except OSError:
             for each in (source, sink):
                 _reset(each)
-        with self._guard:
-            self._open.discard(source)
 
     def _hold_up(self, size: int) -> None:
         weather = self.weather

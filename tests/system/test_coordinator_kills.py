@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import coordinators
 import nodes
@@ -31,6 +32,15 @@ STUDY = Study(
 )
 
 
+def per_point(function: Any) -> Any:
+    """A line of the table of faults for each point."""
+    for point in POINTS:
+        function = pytest.mark.fault(
+            "kill −9 study process", point, "the model of a calm run, ε booked once"
+        )(function)
+    return function
+
+
 def booked(home: Path | None, study: Study) -> Counter[tuple[str, int | None]]:
     """How often each round was reserved and settled."""
     assert home is not None
@@ -39,6 +49,7 @@ def booked(home: Path | None, study: Study) -> Counter[tuple[str, int | None]]:
         return Counter((e.kind, e.round) for e in entries if e.kind in ("reserve", "settle"))
 
 
+@per_point
 @pytest.mark.slow
 def test_a_study_that_is_killed_at_every_step_ends_in_the_model_and_the_books_of_a_calm_one(
     tmp_path: Path,

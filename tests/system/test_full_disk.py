@@ -122,6 +122,7 @@ def needs_a_person(home: object) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.fault(HOSPITAL, "train", "left out by name; back once there is room")
 @pytest.mark.fault(COORDINATOR, "train", "nothing lost; with room again, the model of a calm run")
 def test_full_disks_lose_nothing(tmp_path: Path, seen: Seen) -> None:
@@ -138,7 +139,7 @@ def test_full_disks_lose_nothing(tmp_path: Path, seen: Seen) -> None:
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'system'}"},
         capture_output=True,
         text=True,
-        timeout=nodes.PATIENCE,
+        timeout=2 * nodes.PATIENCE,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr[-4000:]

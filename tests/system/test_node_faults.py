@@ -88,6 +88,7 @@ def expected(study: Study) -> dict[tuple[str, int], int]:
     return {(kind, number): 1 for kind in ("reserve", "settle") for number in range(study.rounds + 1)}
 
 
+@pytest.mark.fault("coordinator ships hostile code", "whole study", "nothing of it runs at a node")
 def test_nothing_of_the_code_that_a_coordinator_ships_runs_at_a_node(
     federation: Federation, tmp_path: Path
 ) -> None:
@@ -111,6 +112,10 @@ def test_nothing_of_the_code_that_a_coordinator_ships_runs_at_a_node(
     assert not marker.exists()
 
 
+@pytest.mark.fault("two studies at once", "whole study", "the model of a calm run, ε booked once")
+@pytest.mark.fault(
+    "clocks off by +200 s and −1000 s", "whole study", "the model of a calm run, ε booked once"
+)
 def test_two_studies_at_once_are_two_studies_one_after_the_other(federation: Federation) -> None:
     studies = [STUDY.model_copy(update={"name": name}) for name in ("this", "that")]
     for study in studies:
@@ -126,6 +131,7 @@ def test_two_studies_at_once_are_two_studies_one_after_the_other(federation: Fed
             assert spent(settings, study) == expected(study), (study.name, settings.name)
 
 
+@pytest.mark.fault("kill −9 SuperLink", "after round 1", "the model of a calm run, ε booked once")
 def test_a_coordinator_that_is_killed_and_comes_back_finishes_the_study(federation: Federation) -> None:
     study, link = STUDY.model_copy(update={"name": "away"}), federation.link
     federation.approve(study)

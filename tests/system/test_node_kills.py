@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nodes
 import numpy as np
@@ -32,6 +33,15 @@ STUDY = Study(
 )
 
 
+def per_point(function: Any) -> Any:
+    """A line of the table of faults for each point."""
+    for point in POINTS:
+        function = pytest.mark.fault("kill −9 node", point, "the model of a calm run, ε booked once")(
+            function
+        )
+    return function
+
+
 @pytest.fixture(scope="module")
 def hospitals(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, ...]:
     folder = digital_hospitals("heart-disease", dict.fromkeys(NAMES, 40), 1, tmp_path_factory.mktemp("data"))
@@ -45,6 +55,7 @@ def booked(home: Path | None) -> Counter[tuple[str, int | None]]:
         return Counter((e.kind, e.round) for e in ledger.history() if e.kind in ("reserve", "settle"))
 
 
+@per_point
 @pytest.mark.slow
 def test_a_node_that_is_killed_at_every_step_ends_in_the_model_and_the_books_of_a_calm_one(
     tmp_path: Path, hospitals: tuple[Settings, ...]

@@ -23,6 +23,9 @@ TOP = {
     "seed": st.integers(0, 2**63 - 1),
     "task-version": st.integers(1, 10**6),
     "labels": st.dictionaries(WORDS, st.integers(0, 2**31 - 1), max_size=3),
+    "options": st.dictionaries(
+        WORDS, st.integers(0, 9) | st.dictionaries(WORDS, st.booleans(), max_size=2), max_size=3
+    ),
 }
 TRAINING = {
     "strategy": STRATEGIES,
@@ -44,7 +47,16 @@ PRIVACY = {
     "trains": st.sampled_from(["everything", "biases"]),
     "views": st.integers(1, 1000),
 }
-KEYS = [("name",), ("task",), ("rounds",), ("seed",), ("task-version",), ("labels",), ("privacy",)]
+KEYS = [
+    ("name",),
+    ("task",),
+    ("rounds",),
+    ("seed",),
+    ("task-version",),
+    ("labels",),
+    ("options",),
+    ("privacy",),
+]
 KEYS += [("training", key) for key in TRAINING] + [("privacy", key) for key in PRIVACY]
 
 Values = dict[str, Any]

@@ -265,4 +265,4 @@ def test_weights_travel_until_the_end_and_then_the_model() -> None:
     learns = learner(3, 1)
     assert "model" not in learns.publish(learns.begin())
     assert list(learns.publish(play(learns, HOSPITALS))) == ["model"]
-    assert not learns.model_at_hospital({}, {}).any()
+    assert learns.model_at_hospital({}, {}).size == 0

@@ -6,6 +6,7 @@ import inspect
 import re
 from importlib import import_module
 
+import httpx
 import pytest
 from flwr.supernode import start_client_internal
 
@@ -17,6 +18,7 @@ from client.node import flower
     [
         ("flwr.supernode.start_client_internal", ("time", "pull_objects", "http_request_response")),
         ("flwr.supernode.node_auth_http_interceptor", ("now", "NodeAuthHttpInterceptor")),
+        ("flwr.supernode.fleet_http_connection", ("make_simple_http_retry_invoker",)),
         ("flwr.supernode.fleet_http_client", ("FleetHttpClient",)),
         ("flwr.supernode.cli", ("flower_supernode",)),
         ("flwr.supernode.runtime.run_clientapp", ("push_message", "push_task_output")),
@@ -46,6 +48,20 @@ def test_flowers_connection_takes_and_gives_what_ours_passes_on() -> None:
     assert "receive,\n            send,\n            get_run,\n            get_fab,\n" in source
     assert "pull_object,\n            push_object,\n            confirm_message_received,\n" in source
     assert len(flower.CALLS) == 7
+
+
+def test_a_connection_that_is_cut_in_tls_handshake_is_tried_again() -> None:
+    """Flower gives it up, and its node is silent from then on."""
+    from flwr.supercore.retry import make_simple_http_retry_invoker
+
+    cut = httpx.ConnectError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol")
+    refused = httpx.HTTPStatusError(
+        "", request=httpx.Request("GET", "https://a"), response=httpx.Response(400)
+    )
+    assert make_simple_http_retry_invoker().should_giveup(cut)
+    ours = flower._for_ever(make_simple_http_retry_invoker())
+    assert not ours.should_giveup(cut)
+    assert ours.should_giveup(refused)
 
 
 def test_a_task_is_completed_by_the_word_that_flower_knows() -> None:

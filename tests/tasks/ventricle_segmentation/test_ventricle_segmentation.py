@@ -15,6 +15,7 @@ from privacy.gradients import PatientGradients
 from tasks.hearts.patients import Heart, HeartPatients
 from tasks.learners.model import initial_vector, model_from, moved
 from tasks.patients import PooledPatients
+from tasks.ventricle_segmentation import model as segmentation_model
 from tasks.ventricle_segmentation.loss import loss
 from tasks.ventricle_segmentation.metrics import dice, hausdorff, of_heart
 from tasks.ventricle_segmentation.model import filled, predicted
@@ -113,6 +114,13 @@ def test_augmenting_moves_image_and_labels_alike_and_repeats_itself() -> None:
     assert set(one[1].unique().tolist()) <= set(labels.unique().tolist())
 
 
+@pytest.fixture
+def one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For networks that say the same whatever they are shown."""
+    monkeypatch.setattr(segmentation_model, "SIZES", (1.0,))
+
+
+@pytest.mark.usefixtures("one_size")
 def test_a_perfect_answer_has_perfect_metrics_and_what_is_unknown_is_none() -> None:
     for partial in (False, True):
         heart = round_heart(partial=partial)
@@ -154,6 +162,7 @@ def test_hausdorff_distances_are_monai_s() -> None:
         assert hausdorff(*regions) == pytest.approx(float(theirs(*tensors)), abs=1e-4)
 
 
+@pytest.mark.usefixtures("one_size")
 def test_of_the_left_cavity_one_piece_a_slice_is_kept() -> None:
     heart = round_heart()
     answer = heart.labels.clone()
@@ -199,3 +208,22 @@ def test_sunnybrook_s_groups_are_found_among_digital_ones() -> None:
     found = [TASK.strata[place] if place >= 0 else None for place in TASK.stratify(patients)]
     assert found == ["infarct", "dilated", "hypertrophic", "normal", "infarct", "abnormal-rv", None]
     assert all(recipe.stratum == "group=dilated" for recipe in TASK.recipes("dilated", 2, 0))
+
+
+def test_a_heart_is_looked_at_in_several_sizes_which_count_alike() -> None:
+    shown: list[torch.Tensor] = []
+
+    class Sees(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            shown.append(images)
+            left = (images > 0.5).float() * 8
+            return torch.cat([4 * torch.ones_like(left), left, -9 + 0 * left, -9 + 0 * left], dim=1)
+
+    disc = (torch.cartesian_prod(torch.arange(64), torch.arange(64)).sub(31.5).square().sum(1) < 144).view(
+        64, 64
+    )
+    found = segmentation_model._probabilities(Sees(), disc.float()[None, None])
+    areas = [float((each > 0.5).sum()) for each in shown]
+    assert areas == pytest.approx([areas[1] * size**2 for size in segmentation_model.SIZES], rel=0.05)
+    assert found.sum(1) == pytest.approx(len(segmentation_model.SIZES), abs=1e-4)
+    assert ((found[0, 1] > found[0, 0]) == disc).float().mean() > 0.98
