@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from processes import finish
 
-pytestmark = pytest.mark.slow
+# Left out of `make test` until it has passed on a quiet machine: pytest -m exhaustive runs it.
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 IDLE = Path(__file__).parents[2] / "benchmarks" / "idle_task"
 STUDY = 'name = "large"\ntask = "idle"\nrounds = 2\n[training]\nlearning-rate = 0.01\n'
 
