@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from server.report.audit import pictures
 from server.report.charts import Series, curves, dots
+from server.report.contributors import contributors
 from server.report.epsilon import epsilon_picture
 from tasks.contract import Picture
 
@@ -89,6 +90,7 @@ def page(
         card=card,
         warnings=card.get("warnings", []),
         headline=headline,
+        contributors=contributors(result) if any(e.get("contributors") for e in result["history"]) else [],
         described=f"{described}, first seed" if described else "",
         arms=list(arms.values()),
         many=len(arms) > MOST_COLUMNS,

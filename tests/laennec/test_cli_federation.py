@@ -15,14 +15,15 @@ from typer.testing import CliRunner
 from client.home import Home
 from client.joining.membership import accepted, member_of
 from ground.membership.invitation import Invitation
+from laennec import screen
 from laennec.cli import app
 from server.home import FILE, CoordinatorHome
 
 
 @pytest.fixture(autouse=True)
 def anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In a folder that is no home, on a wide screen."""
-    monkeypatch.setenv("COLUMNS", "200")
+    """In a folder that is no home, on a screen on which no cell of a table takes two lines."""
+    monkeypatch.setattr(screen.out, "size", (200, 50))
     monkeypatch.setenv("LOGNAME", "ada")
     monkeypatch.delenv("LAENNEC_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -46,12 +47,6 @@ def refused(finished: object, *parts: str) -> None:
     assert len(finished.err.splitlines()) == 1, finished.err
     for part in parts:
         assert part in finished.err
-
-
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A screen on which no cell of a table takes two lines."""
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 def test_a_coordinator_s_home_is_made_closed_to_others(laennec: Laennec, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_the_federation_learns_from_missing_channels_the_same_way_twice(folder: 
 @pytest.mark.slow
 def test_a_masked_sum_says_how_many_trained_each_block(folder: Path, short: Study) -> None:
     """Weights per block inside the sum: with little noise the coordinator can count who has each channel."""
-    privacy = {"epsilon": 100.0, "delta": 1e-3, "secure-aggregation": True, "learning-rate": 0.01}
+    privacy = {"epsilon": 30.0, "delta": 1e-3, "secure-aggregation": True, "learning-rate": 0.01}
     study = Study.model_validate({**short.model_dump(by_alias=True), "rounds": 1, "privacy": privacy})
     nodes = hospitals_in(study.task, folder, None, secret_noise=False)
     state = federate(study, nodes, Machine()).progress.state
