@@ -107,12 +107,17 @@ class Nodes:
         there = self.look()
         known = {name for node in there if (name := self._registered.get(node))}
         if roster and len(known) == len(there):  # everybody's name is known: those of the roster count
-            return known >= set(roster)
+            return known >= set(self._still(roster))
         return len(there) >= terms.hospitals
+
+    def _still(self, roster: tuple[str, ...]) -> tuple[str, ...]:
+        """Of a roster those who may come at all: not who was revoked since, where the Grid can tell."""
+        members = getattr(self._grid, "members", None)
+        return roster if members is None else tuple(name for name in roster if name in members())
 
     def _tell_who_is_missing(self, terms: Terms, roster: tuple[str, ...], waited: float) -> None:
         there = [self.name(node) for node in self._there]
-        names = tuple(name for name in roster if name not in there)
+        names = tuple(name for name in self._still(roster) if name not in there)
         if not names or None in there:
             more = max(1, terms.hospitals - len(there))
             names = (f"{more} of {', '.join(names)}" if names else f"{more} more to connect",)

@@ -29,6 +29,10 @@ class MembersGrid(Grid):
         self._looked = float("-inf")
         self._asked: dict[str, Message] = {}
 
+    def members(self) -> Collection[str]:
+        """The names of the hospitals that are members now."""
+        return self._members()
+
     def __getattr__(self, name: str) -> object:
         """Whatever else that Grid can do."""
         return getattr(self._grid, name)

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from flwr.app import DEFAULT_TTL, Message, Metadata, RecordDict
 
+from ground.errors import FederationError
 from server.admission.grid import MembersGrid
 from server.asking import NO_MEMBER
+from server.nodes import Nodes
+from server.terms import Terms
 
 NAMES = {7: "brest", 8: "lyon"}
 
@@ -25,7 +28,7 @@ class PlayedGrid:
         self.asked: list[list[str]] = []
 
     def get_nodes(self) -> list[Any]:
-        return [SimpleNamespace(node_id=node, name=name) for node, name in NAMES.items()]
+        return [SimpleNamespace(node_id=node, name=name, online_until=0.0) for node, name in NAMES.items()]
 
     def create_message(
         self, content: RecordDict, kind: str, node: int, group: str, ttl: float | None
@@ -104,6 +107,17 @@ def test_who_is_a_member_no_more_is_sent_nothing(
     gone = {reply.metadata.reply_to_message_id for reply in grid.pull_messages(names)}
     assert gone == {names[0], names[2]}
     assert list(grid.get_node_ids()) == [7]
+
+
+def test_a_study_that_goes_on_does_not_wait_for_who_was_revoked_meanwhile(
+    grid: MembersGrid, members: set[str]
+) -> None:
+    waits = Terms(hospitals=2, join_seconds=0.05)
+    members.remove("lyon")
+    Nodes(grid).wait(waits, ("brest", "lyon"), enough=2)  # at once, though two were asked for
+    members.add("nantes")
+    with pytest.raises(FederationError, match="connected within"):  # who merely is away is waited for
+        Nodes(grid).wait(waits, ("brest", "nantes"), enough=2)
 
 
 def test_the_registry_is_not_asked_at_every_look(played: PlayedGrid, members: set[str]) -> None:
