@@ -23,7 +23,7 @@ from client.node.status import read_status
 from deploy.digital import digital_hospitals
 from deploy.engines.flower import SuperLink
 from deploy.federation import hospitals_in
-from tasks.study import Study, Training
+from tasks.study import Privacy, Study, Training
 
 pytestmark = pytest.mark.slow
 STUDY = Study(name="flower", task="heart-disease", rounds=2, training=Training(learning_rate=2.0))
@@ -73,6 +73,27 @@ def test_a_study_over_real_processes_gives_the_local_model_and_leaves_no_process
     assert models[0] == models[1]
     what = [line.what for line in Journal(tmp_path / "flower" / "hospitals" / "cleveland").lines()]
     assert what[:2] == ["init", "approve"]
+    assert gone(marked)
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_comparison_over_real_processes_is_that_of_the_local_engine(
+    tmp_path: Path, marked: Callable[[], list[str]]
+) -> None:
+    """Each federated arm over nodes of its own; the arms that need none beside them."""
+    data = digital_hospitals("heart-disease", {"cleveland": 40, "hungary": 40}, 1, tmp_path / "data")
+    study, arms = STUDY.model_copy(update={"privacy": Privacy(epsilon=8.0)}), ("federated", "pooled")
+    (tmp_path / "study.toml").write_text(study.to_toml())
+    command = ("compare", tmp_path / "study.toml", "--data", data, "--json", *map("--arm={}".format, arms))
+    said = {}
+    for engine in ("flower", "local"):
+        code, out, err = finish(*command, "--engine", engine, "--out", tmp_path / engine)
+        assert code == 0, err
+        said[engine] = json.loads(out)
+    assert said["flower"]["engine"] == "flower"
+    assert set(said["flower"]["arms"]) == set(arms)
+    for arm, flower in said["flower"]["arms"].items():
+        assert flower["hospitals"] == said["local"]["arms"][arm]["hospitals"]
     assert gone(marked)
     assert list((tmp_path / "temporary").iterdir()) == []
 
