@@ -2,9 +2,10 @@
 
     python benchmarks/segmentation.py DATA --out OUT [--seeds 1 2 3 4 5] [--curve 1 2] [--processes 2]
 
-Each seed is one `laennec compare` of examples/ventricle-segmentation.toml in OUT/seed-N, in its own process;
-what was finished is not run again, so an interrupted benchmark goes on. Other ε than the example's own are
-run for the seeds of `--curve` alone. Prints every arm over its seeds as a table, and writes the curve as
+Each seed is one `laennec compare` of examples/ventricle-segmentation.toml in OUT/seed-N, in its own process,
+and each half of the curve, with and without the digital start, one more in OUT/seed-N-ARM; what was finished
+is not run again, so an interrupted benchmark goes on. Other ε than the example's own are run for the seeds of
+`--curve` alone. Prints every arm over its seeds as a table, and writes the curve as
 OUT/epsilon-curve.svg.
 """
 
@@ -37,19 +38,23 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--study", type=Path, default=EXAMPLE)
     asked = parser.parse_args()
+    runs = [(seed, "") for seed in asked.seeds] + [(seed, arm) for arm in ARMS[3:] for seed in asked.curve]
     with ThreadPoolExecutor(asked.processes) as pool:
-        results = list(pool.map(lambda seed: one(asked, seed), asked.seeds))
+        results = list(pool.map(lambda run: one(asked, *run), runs))
     table(results)
     curve(results, asked.out / "epsilon-curve.svg")
 
 
-def one(asked: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """The result of that seed, run where it is not there yet."""
-    study, data, folder = asked.study, asked.data, asked.out / f"seed-{seed}"
+def one(asked: argparse.Namespace, seed: int, half: str) -> dict[str, Any]:
+    """The result of that seed, or of one half of its curve, run where it is not there yet."""
+    study, data, folder = (
+        asked.study,
+        asked.data,
+        asked.out / (f"seed-{seed}-{half}" if half else f"seed-{seed}"),
+    )
     if not (folder / "result.json").is_file():
-        others = EPSILONS if seed in asked.curve else ()
-        arms = [f"{arm}_{each}" for arm in ARMS[3:] for each in others]
-        options = [f"--epsilon={each}" for each in others] + [f"--arm={arm}" for arm in (*ARMS, *arms)]
+        options = [f"--epsilon={each}" for each in EPSILONS] if half else []
+        options += [f"--arm={arm}" for arm in ([f"{half}_{each}" for each in EPSILONS] if half else ARMS)]
         laennec = Path(sys.executable).parent / "laennec"
         command = [laennec, "compare", study, "--data", data, "--out", folder]
         subprocess.run(
@@ -97,10 +102,9 @@ def curve(results: list[dict[str, Any]], file: Path) -> None:
         means = [statistics.fmean(dice) for _, dice in points]
         axes.errorbar([epsilon for epsilon, _ in points], means, spread, fmt=mark, capsize=3, label=label)
     for key, style in (("pooled", ":"), ("federated", "-."), ("digital", "-")):
-        level = statistics.fmean(result["arms"][key]["mean"]["dice"] for result in results)
-        axes.axhline(
-            level, linestyle=style, color="black", linewidth=1, label=results[0]["arms"][key]["label"]
-        )
+        arms = [result["arms"][key] for result in results if key in result["arms"]]
+        level = statistics.fmean(arm["mean"]["dice"] for arm in arms)
+        axes.axhline(level, linestyle=style, color="black", linewidth=1, label=arms[0]["label"])
     axes.set(
         xscale="log",
         xlabel="ε spent per patient, at δ = 0.001",

@@ -29,7 +29,7 @@ from server.recording import standing
 from server.results import model_file
 from tasks.study import Study
 
-pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]  # six minutes
 STEPS = ("enrol", "roster", "count", "unmask", "train", "report")
 SAME = "the model of a calm run, ε booked once"
 
@@ -97,7 +97,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
         coordinators.join(home, known)
         for node in known:
             made.supervisors.append(stack.enter_context(nodes.running(node, coordinators.link_to(home))))
-        stack.callback(lambda: made.process and made.process.kill())
+        stack.callback(lambda: made.process and (made.process.kill(), made.process.communicate()))
         made.process = begin(home)
         yield made
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from processes import finish
 
-# Left out of `make test` until it has passed on a quiet machine: pytest -m exhaustive runs it.
-pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
+pytestmark = pytest.mark.slow
 IDLE = Path(__file__).parents[2] / "benchmarks" / "idle_task"
 STUDY = 'name = "large"\ntask = "idle"\nrounds = 2\n[training]\nlearning-rate = 0.01\n'
 

@@ -13,8 +13,7 @@ from federations import PLAIN, Federation
 from deploy.engines.faults import Drop
 from server.events import Advanced, Event
 
-# Left out of `make test` until it has passed on a quiet machine: pytest -m exhaustive runs it.
-pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
+pytestmark = pytest.mark.slow
 FOUR = (*federations.NAMES, "switzerland")
 LIAR = "hungary"
 # What the liar sends in which round, and what the coordinator says of it.
