@@ -255,6 +255,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=30.0, help="seconds between two faults, on average")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all processes end with this one
     soak(given.rounds, given.minutes, given.every, given.seed)
 
 
