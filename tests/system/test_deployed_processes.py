@@ -25,14 +25,14 @@ from ground.network import free_port
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-USER = 10001
+USER, TEMPORARY = 10001, Path("/tmp")  # noqa: S108 - it is emptied in the image
 INSIDE = """
 mount --make-rprivate / &&
 mount --rbind / "$1" &&
 mount -o remount,bind,ro "$1" &&
 image=$1 volume=$2 &&
-{ uncovered } mount -t tmpfs -o nosuid,nodev,noexec,mode=1777 tmpfs "$image/tmp" &&
-mount --bind "$volume" "$image/srv" || exit 125
+mount -t tmpfs -o nosuid,nodev,noexec,mode=1777 tmpfs "$image/tmp" &&
+{ uncovered } mount --bind "$volume" "$image/srv" || exit 125
 shift 2
 exec chroot --userspec=10001:10001 "$image" "$@"
 """
@@ -46,16 +46,23 @@ def image_says(stage: str, name: str) -> str:
 
 
 def uncovered() -> str:
-    """Lets the user of the image read this interpreter and repository where a private folder hides them."""
+    """Lets the image's user read this interpreter and repository where a private folder or /tmp hides them."""
+    needed = {Path(sys.base_prefix), Path(sys.prefix), ROOT}
+    hidden: dict[Path, list[Path]] = {}
+    for path in sorted(each for each in needed if not needed & set(each.parents)):
+        private = [each for each in reversed(path.parents) if not each.stat().st_mode & 0o001]
+        if TEMPORARY in path.parents or private:
+            hidden.setdefault(TEMPORARY if TEMPORARY in path.parents else private[0], []).append(path)
     lines = ""
-    for path in {Path(sys.base_prefix), Path(sys.prefix), ROOT}:
-        above = [each for each in reversed(path.parents) if not each.stat().st_mode & 0o001]
-        if above:
-            hiding, needed = shlex.quote(str(above[0])), shlex.quote(str(path))
-            lines += (
-                f'mount -t tmpfs -o mode=0755 tmpfs "$image"{hiding} && mkdir -p "$image"{needed} && '
-                f'mount --bind {needed} "$image"{needed} && mount -o remount,ro "$image"{hiding} &&\n'
-            )
+    for folder, paths in hidden.items():
+        above = f'"$image"{shlex.quote(str(folder))}'
+        if folder != TEMPORARY:  # that is a new file system already
+            lines += f"mount -t tmpfs -o mode=0755 tmpfs {above} &&\n"
+        for path in map(shlex.quote, map(str, paths)):
+            lines += f'mkdir -p "$image"{path} && mount --bind {path} "$image"{path} &&\n'
+            lines += f'mount -o remount,bind,ro "$image"{path} &&\n'
+        if folder != TEMPORARY:
+            lines += f"mount -o remount,ro {above} &&\n"
     return lines
 
 
