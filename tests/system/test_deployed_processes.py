@@ -46,7 +46,7 @@ def image_says(stage: str, name: str) -> str:
 
 
 def uncovered() -> str:
-    """Lets the image's user read this interpreter and repository where a private folder or /tmp hides them."""
+    """Lets the image's user read this Python and repository where a private folder or /tmp hides them."""
     needed = {Path(sys.base_prefix), Path(sys.prefix), ROOT}
     hidden: dict[Path, list[Path]] = {}
     for path in sorted(each for each in needed if not needed & set(each.parents)):
