@@ -116,7 +116,7 @@ def measures(kept: Beat) -> dict[str, Tensor]:
         "end-diastolic pressure (mmHg)": kept.pressure[:, 0] / MMHG,
         "steepest rise of pressure (mmHg/s)": _rise(kept) * 1000 / MMHG,
         "aortic valve shuts (ms)": _shut(kept),
-        "twist (degrees)": kept.twist.amax(1) * 180 / torch.pi,
+        "twist (degrees)": -kept.twist.amin(1) * 180 / torch.pi,  # systole turns in the negative sense
     }
 
 

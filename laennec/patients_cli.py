@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulation.heart.export.cohort import Wanted
     from simulation.recipe import Recipe
 
+MOST_SLICES, MOST_PHASES = 30, 100
 ONLY_HEARTS = "Hearts only: "
 
 
@@ -62,8 +63,12 @@ def patients(
             "--randomise", help=ONLY_HEARTS + "grey values, shapes and resolution at random, to train on."
         ),
     ] = False,
-    slices: Annotated[int, typer.Option(min=1, max=30, help=ONLY_HEARTS + "short-axis slices.")] = 10,
-    phases: Annotated[int, typer.Option(min=2, max=100, help=ONLY_HEARTS + "phases of the cycle.")] = 20,
+    slices: Annotated[
+        int, typer.Option(min=1, max=MOST_SLICES, help=ONLY_HEARTS + "short-axis slices.")
+    ] = 10,
+    phases: Annotated[
+        int, typer.Option(min=2, max=MOST_PHASES, help=ONLY_HEARTS + "phases of the cycle.")
+    ] = 20,
     workers: Annotated[int, typer.Option(min=1, help=ONLY_HEARTS + "processes; the files are the same.")] = 1,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")
@@ -135,7 +140,11 @@ def _told(file: Path) -> tuple[list[Recipe], Wanted]:
     try:
         said = loads(file.read_text())
         protocol, as_dicom = Protocol(**said.pop("protocol")), bool(said.pop("dicom"))
-        return [Recipe(**said)], Wanted(protocol, as_dicom)
+        made = Recipe(**said)
+        within = protocol.slices in range(1, MOST_SLICES + 1) and protocol.phases in range(2, MOST_PHASES + 1)
+        if not within or made.seed < 0:
+            raise ValueError("beyond what the options allow")
+        return [made], Wanted(protocol, as_dicom)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{file}: is not a heart's recipe.json: give one that this command wrote") from error
 

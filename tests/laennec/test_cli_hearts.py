@@ -56,5 +56,11 @@ def test_a_recipe_travels_and_makes_the_same_patient(laennec: Laennec, tmp_path:
     assert laennec("patients", "infarct", "--recipe", recipe, "--out", again).code == 0
     sums = [(each / "patient-0001" / "SHA256SUMS").read_text() for each in (first, again)]
     assert sums[0] == sums[1]
+    for place, value in (("seed", -1), ("phases", 100_000), ("slices", 0)):
+        beyond = json.loads(recipe.read_text())
+        (beyond if place == "seed" else beyond["protocol"])[place] = value
+        (tmp_path / "beyond.json").write_text(json.dumps(beyond))
+        far = laennec("patients", "infarct", "--recipe", tmp_path / "beyond.json", "--out", tmp_path / "far")
+        assert (far.code, (tmp_path / "far").exists()) == (2, False)
     refused = laennec("patients", "infarct", "--recipe", first / "cohort.csv", "--out", again)
     assert (refused.code, "is not a heart's recipe.json" in refused.err) == (2, True)

@@ -83,6 +83,7 @@ def test_a_normal_heart_works_in_published_ranges(hearts):
     assert -0.22 <= float(hearts.strain_circumferential[0, now, :16].mean()) <= -0.17
     assert -0.22 <= float(hearts.strain_longitudinal[0, now, :16].mean()) <= -0.15
     assert 0.30 <= float(hearts.strain_radial[0, now].mean()) <= 0.50
+    assert 8.0 <= -float(hearts.twist[0].min()) * 180 / torch.pi <= 17.0  # systole's sense is negative
 
 
 def test_the_beat_begins_at_the_volume_of_the_anatomy(hearts):
