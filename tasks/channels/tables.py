@@ -39,5 +39,7 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, float) and value.is_integer():  # how whole numbers are stored beside an empty cell
+        return str(int(value))
     text = str(value).strip()
     return "" if text.lower() in MISSING else text

@@ -49,6 +49,15 @@ def test_wrong_use_is_one_line_and_exit_status_2(
     assert not (tmp_path / "hearts").exists()
 
 
+def test_fewer_hearts_than_a_folder_holds_are_refused(laennec: Laennec, tmp_path: Path) -> None:
+    """Else its table would be of some of the patients that lie there."""
+    (tmp_path / "hearts" / "patient-0002").mkdir(parents=True)
+    asked = ("patients", "infarct", "--count", "1", "--out", tmp_path / "hearts")
+    refused = laennec(*asked)
+    assert (refused.code, "holds patient-0002 too" in refused.err) == (2, True)
+    assert [each.name for each in (tmp_path / "hearts").iterdir()] == ["patient-0002"]
+
+
 def test_a_recipe_travels_and_makes_the_same_patient(laennec: Laennec, tmp_path: Path) -> None:
     first, again = tmp_path / "first", tmp_path / "again"
     assert laennec("patients", "infarct", "--count", 1, "--seed", 4, *FEW, "--out", first).code == 0

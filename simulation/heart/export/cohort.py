@@ -63,11 +63,15 @@ def write_cohort(
 
     `advanced` is called once a patient. `title` stands above the contact sheet, by default the stratum of
     the first. With more than one worker, patients are made in as many processes;
-    their bytes are the same. Raises UsageError where a folder holds somebody else.
+    their bytes are the same. Raises UsageError where a folder holds somebody else, or more patients.
     """
     paths = [folder / f"patient-{number:04d}" for number in range(1, len(recipes) + 1)]
     for recipe, path in zip(recipes, paths, strict=True):
         _check(recipe, wanted, path)
+    if others := sorted(each.name for each in folder.glob("patient-*") if each not in paths):
+        raise UsageError(
+            f"{folder}: holds {others[0]} too, and {len(paths)} were asked for: choose another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", 0.0, f"{folder}: another command is writing here: wait for it"):
         return _written(recipes, folder, paths, wanted, advanced, workers, title)
