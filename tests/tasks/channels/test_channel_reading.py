@@ -177,3 +177,14 @@ def test_units_convert_both_ways_or_not_at_all() -> None:
     assert factor("kg", "m") is None
     assert factor("", "pg/mL") is None
     assert factor("no such unit", "pg/mL") is None
+
+
+def test_a_whole_number_names_the_same_patient_however_a_table_stores_it(tmp_path: Path) -> None:
+    """Beside an empty cell whole numbers are written as floats: the patient must not become two."""
+    hospital = folder(tmp_path, csf=["id,TAU,amyloid,unit", "1,150,400,pg/mL"])
+    polars.DataFrame(
+        {"id": [1.0], "APOE": ["E3E4"], "site": ["left"], "male": [1.0], "class": ["yes"]}
+    ).write_parquet(hospital / "genes.parquet")
+    schema = hospital / "schema.toml"
+    schema.write_text(schema.read_text().replace("genes.csv", "genes.parquet"))
+    assert len(read_folder(hospital, JOINT).targets) == 1
